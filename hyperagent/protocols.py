@@ -1,0 +1,301 @@
+"""Every seam of the engine on one page. ``assembly`` hands the engine real parts, a test hands it shipped doubles.
+
+Threads: the engine runs one thread per worker. Every implementation here must allow calls from several threads
+at once, except a :class:`Session` and a :class:`ModelChannel`, which belong to the thread that opened them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from hyperagent.types import (
+    CallKey,
+    Campaign,
+    CampaignState,
+    ChatReply,
+    ChatRequest,
+    Evaluation,
+    Event,
+    Grade,
+    JobSpec,
+    Json,
+    ModelCall,
+    Outcome,
+    Problem,
+    ProgramTree,
+    Purpose,
+    RunRequest,
+    RunResult,
+    SandboxInfo,
+    Spend,
+    Split,
+    Task,
+    Variant,
+    VariantStatus,
+)
+
+
+class Session(Protocol):
+    """One fresh sandbox for one job of one variant."""
+
+    def run(self, request: RunRequest) -> RunResult:
+        """Run the program once, in a fresh process with its own temporary directory.
+
+        Raises:
+            SandboxLost: The daemon or the machine failed; the program is not to blame.
+        """
+
+
+class Sandbox(Protocol):
+    """A backend that opens sessions."""
+
+    @property
+    def info(self) -> SandboxInfo: ...
+
+    def prepare(self) -> None:
+        """Make ready (find or build the image, remove leftovers of crashed runs of the same owner).
+
+        Raises:
+            SandboxUnavailable: With a hint that says what to do.
+        """
+
+    def session(self, spec: JobSpec) -> AbstractContextManager[Session]:
+        """Open a fresh sandbox. Leaving the context destroys it, whatever happened inside.
+
+        Raises:
+            SandboxLost: It could not be started.
+        """
+
+    def reap(self) -> int:
+        """Destroy every leftover sandbox of this owner; returns how many there were."""
+
+
+class Benchmark(Protocol):
+    """A pack with its data at hand: tasks and a grader, both on the host only."""
+
+    @property
+    def name(self) -> str: ...
+
+    def tasks(self, split: Split, limit: int = 0) -> Sequence[Task]:
+        """Tasks of a split in a fixed order; the first ``limit`` of them, all where 0.
+
+        Raises:
+            DataUnavailable: The data has not been fetched.
+        """
+
+    def grade(self, task: Task, prediction: Json) -> Grade:
+        """Score one prediction. Never raises on garbage: that is a grade with ``valid=False``."""
+
+    def metrics(self, tasks: Sequence[Task], predictions: Sequence[Json]) -> Mapping[str, float]:
+        """All metrics of the pack over paired tasks and predictions, plus constant and length-only baselines."""
+
+
+class ModelClient(Protocol):
+    """Something that answers chat requests. No retries, no recording, no metering: the broker does those."""
+
+    def complete(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        """Answer one request.
+
+        Raises:
+            ModelUnavailable: Nothing will help but a change (missing weights, 401, unknown model).
+            ModelRequestInvalid: The request itself is refused (HTTP 400, context too long).
+            ModelLost: A failure that may pass (429, 5xx, timeout, broken reply); ``retry_after`` may be set on it.
+        """
+
+    def price(self, request: ChatRequest, prompt_tokens: int, completion_tokens: int) -> float:
+        """Cost in US dollars of a call of that size; 0.0 for local models."""
+
+
+class Meter(Protocol):
+    """Budgets. A cap is never exceeded: reserve the worst case first, settle the real size after."""
+
+    def reserve(self, tokens: int, cost: float) -> int:
+        """Set aside; returns a ticket for :meth:`settle`.
+
+        Raises:
+            BudgetReached: The cap would be exceeded.
+        """
+
+    def settle(self, ticket: int, spend: Spend) -> None: ...
+
+
+class CallRecorder(Protocol):
+    """Durable record of model calls; the archive implements it."""
+
+    def reserve_call(self, call: ModelCall) -> None:
+        """Store a call in state ``reserved`` before it is made (durable when this returns).
+
+        A row under the same key left by a cut-off attempt is kept and counted; the new one supersedes it for replay.
+        """
+
+    def settle_call(self, call: ModelCall, request: bytes, reply: bytes) -> None:
+        """Store the final state of a reserved call with its canonical request and reply (durable when this returns)."""
+
+    def recorded_call(self, key: CallKey) -> ModelCall | None:
+        """The latest settled call under that key."""
+
+    def cached_call(self, request_hash: str) -> ModelCall | None:
+        """Any settled, uncached call with that request hash, from whatever campaign of the archive."""
+
+    def get_blob(self, digest: str) -> bytes: ...
+
+
+class ModelChannel(Protocol):
+    """A job's door to its model: a Unix socket in ``directory``, reached by nobody else."""
+
+    @property
+    def directory(self) -> Path: ...
+
+    def begin(self, task: str) -> None:
+        """Calls from now on belong to ``task``; sequence numbers restart at 0."""
+
+    def end(self) -> Spend:
+        """What the calls since :meth:`begin` used. Waits for a call in flight.
+
+        Raises:
+            BudgetReached: A call was refused for a cap: the task did not get its fair run.
+            ModelLost: A call failed through no fault of the program.
+            ModelUnavailable: The model refuses for good (401, missing weights).
+            ReplayDiverged: In replay mode, a call was not the recorded one.
+        """
+
+
+class Broker(Protocol):
+    """The only door from a sandbox to a model."""
+
+    def channel(
+        self,
+        job: str,
+        *,
+        campaign: str,
+        variant: str,
+        purpose: Purpose,
+        model: str,
+        meter: Meter,
+        defaults: Mapping[str, Json],
+    ) -> AbstractContextManager[ModelChannel]:
+        """Open the job's door. ``model`` is the only model it serves; ``defaults`` are parameters a request may leave out."""
+
+
+class ParentSelector(Protocol):
+    """Chooses which variant to branch from."""
+
+    def select(self, candidates: Sequence[Variant], children: Mapping[str, int], random: float) -> Variant:
+        """Choose a parent.
+
+        Args:
+            candidates: Scored variants with a program, in step order; never empty.
+            children: Variant id -> number of its children, running steps included.
+            random: A draw from [0, 1), the only source of chance.
+        """
+
+
+class Archive(CallRecorder, Protocol):
+    """All campaigns of one home. One writer (``open_archive(..., write=True)``); readers never block and are never blocked.
+
+    Order of effects for a variant: journal row -> git commit -> one transaction. All methods that write are durable
+    when they return. References accept a unique id prefix, a campaign's name, or ``campaign/step``.
+    """
+
+    @property
+    def path(self) -> Path: ...
+
+    # campaigns
+    def create_campaign(self, name: str, random_seed: int, config: Mapping[str, Json]) -> Campaign:
+        """``name`` gets ``-2``, ``-3`` ... appended where it is taken."""
+
+    def set_campaign_state(self, campaign: str, state: CampaignState, reason: str = "") -> Campaign: ...
+
+    def campaigns(self) -> Sequence[Campaign]: ...
+
+    def campaign(self, reference: str) -> Campaign:
+        """Raises NotFoundError (with near names) where nothing or more than one matches."""
+
+    # variants
+    def start_step(self, campaign: str, step: int, parent: str | None, detail: Mapping[str, Json]) -> Variant:
+        """Add a variant in status ``mutating`` and journal ``step_started`` with ``detail``."""
+
+    def commit_program(self, variant: str, tree: ProgramTree, message: str) -> Variant:
+        """Commit the program (git parent = the parent variant's commit, own ref, trailers) and store commit and tree ids.
+
+        The commit is a pure function of tree, parent commit, campaign name and step. Status becomes ``pending``.
+        """
+
+    def finish_variant(
+        self,
+        variant: str,
+        status: VariantStatus,
+        *,
+        score: float | None = None,
+        reason: str = "",
+        summary: str = "",
+        seconds: float = 0.0,
+    ) -> Variant:
+        """Store the final state and journal ``variant_finished`` in one transaction; a finished row never changes."""
+
+    def describe_mutation(self, variant: str, *, summary: str, seconds: float, transcript_blob: str) -> Variant: ...
+
+    def variants(self, campaign: str) -> Sequence[Variant]:
+        """In step order."""
+
+    def variant(self, reference: str) -> Variant: ...
+
+    def variants_with_tree(self, tree: str) -> Sequence[Variant]: ...
+
+    def read_tree(self, commit: str) -> ProgramTree: ...
+
+    def tree_id(self, tree: ProgramTree) -> str:
+        """The git tree id the files would have, without storing anything."""
+
+    def diff(self, commit_a: str, commit_b: str) -> str:
+        """Unified diff."""
+
+    # evaluations
+    def start_evaluation(
+        self,
+        variant: str,
+        benchmark: str,
+        split: Split,
+        tasks: Sequence[str],
+        screen: int,
+        context: str,
+        sandbox: SandboxInfo,
+    ) -> Evaluation:
+        """The running evaluation of that (variant, benchmark, split, context) where there is one, else a new one."""
+
+    def add_outcome(self, evaluation: int, outcome: Outcome) -> None:
+        """One transaction: outcome and event. A second outcome for the same task is refused (ValueError)."""
+
+    def finish_evaluation(self, evaluation: int, state: str, score: float) -> Evaluation: ...
+
+    def evaluations(self, variant: str) -> Sequence[Evaluation]: ...
+
+    def outcomes(self, evaluation: int) -> Sequence[Outcome]:
+        """In the order of ``Evaluation.tasks``."""
+
+    def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
+        """A finished evaluation of an equal program under equal conditions, from whatever campaign."""
+
+    # journal, calls, blobs
+    def append_event(self, campaign: str, kind: str, payload: Mapping[str, Json]) -> Event: ...
+
+    def events(self, campaign: str, after: int = 0) -> Sequence[Event]: ...
+
+    def calls(self, *, campaign: str = "", variant: str = "", job: str = "") -> Sequence[ModelCall]: ...
+
+    def spend(self, campaign: str) -> Spend:
+        """Settled calls plus reserved calls that were cut off (see :class:`ModelCall`)."""
+
+    def put_blob(self, data: bytes) -> str:
+        """Store compressed under its SHA-256; returns the hex digest. Storing the same bytes twice stores them once."""
+
+    # health
+    def recover(self) -> Sequence[str]:
+        """Reconcile git and rows after a crash, in both directions; one line per thing mended. Writer only."""
+
+    def verify(self) -> Sequence[Problem]: ...
+
+    def close(self) -> None: ...
