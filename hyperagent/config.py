@@ -48,7 +48,9 @@ class ModelsConfig:
         "The one line to change: any LiteLLM string (openai/..., anthropic/..., ollama_chat/..., hosted_vllm/...), "
         "local/NAME (see `hyperagent model list`), or local/auto (small local models that fit this machine).",
     )
-    mutation: str = option("", "Another model for rewriting programs; empty = `model`. random/uniform draws edits without a model.")
+    mutation: str = option(
+        "", "Another model for rewriting programs; empty = `model`. random/uniform draws edits without a model."
+    )
     evaluation: str = option("", "Another model for solving tasks; empty = `model`.")
     editing: str = option(
         "auto",
@@ -61,7 +63,9 @@ class ModelsConfig:
     timeout: float = option(300.0, "Seconds one model call may take.", minimum=1)
     retries: int = option(4, "Retries of a call after 429, 5xx or a timeout.", minimum=0, maximum=20)
     api_base: str = option("", "Base URL of an OpenAI-compatible server; empty = the provider's own.")
-    price_prompt: float = option(0.0, "US dollars per million prompt tokens, for models without a known price.", minimum=0)
+    price_prompt: float = option(
+        0.0, "US dollars per million prompt tokens, for models without a known price.", minimum=0
+    )
     price_completion: float = option(0.0, "US dollars per million completion tokens, likewise.", minimum=0)
 
 
@@ -69,7 +73,9 @@ class ModelsConfig:
 class BenchmarkConfig:
     name: str = option("math_grading", "Benchmark pack (see `hyperagent benchmark list`).")
     source: str = option("auto", "Data set of the pack; auto = the first real one at hand, else the pack's generator.")
-    screen: int = option(10, "Validation tasks of the screen; a variant that solves none of them stops there.", minimum=0)
+    screen: int = option(
+        10, "Validation tasks of the screen; a variant that solves none of them stops there.", minimum=0
+    )
     validation: int = option(100, "Validation tasks of the full stage, screen included; 0 = all.", minimum=0)
     train: int = option(40, "Train tasks whose results the meta agent sees; 0 = all.", minimum=0)
     test: int = option(150, "Hidden test tasks, read only by reports that are asked for; 0 = all.", minimum=0)

@@ -26,6 +26,7 @@ from hyperagent.types import (
     Outcome,
     Problem,
     ProgramTree,
+    Progress,
     Purpose,
     RunRequest,
     RunResult,
@@ -88,6 +89,13 @@ class Benchmark(Protocol):
 
     def grade(self, task: Task, prediction: Json) -> Grade:
         """Score one prediction. Never raises on garbage: that is a grade with ``valid=False``."""
+
+    def feedback(self, task: Task) -> Json:
+        """What the meta agent may learn about a train task: its target (the label, never a reference solution).
+
+        Raises:
+            ValueError: The task is not of the train split.
+        """
 
     def metrics(self, tasks: Sequence[Task], predictions: Sequence[Json]) -> Mapping[str, float]:
         """All metrics of the pack over paired tasks and predictions, plus constant and length-only baselines."""
@@ -191,6 +199,15 @@ class ParentSelector(Protocol):
             children: Variant id -> number of its children, running steps included.
             random: A draw from [0, 1), the only source of chance.
         """
+
+
+class Observer(Protocol):
+    """Watches a running campaign; called from worker threads, one call at a time."""
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def message(self, text: str) -> None:
+        """Something a person should read once (a fallback taken, a retry, a warning)."""
 
 
 class Archive(CallRecorder, Protocol):
