@@ -1,0 +1,341 @@
+"""The campaign loop: workers that take steps until the target, a cap or a stop.
+
+One step: select a parent -> journal it -> mutate in a sandbox -> check -> commit -> evaluate in stages -> one final
+row. A free worker takes the next step at once (steady state, no generations). Everything finished is durable, so a
+session may end at any instant; the next one finishes the steps it finds open before it takes new ones.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from hyperagent.engine.budget import CampaignMeter
+from hyperagent.engine.evaluate import Cancelled, Evaluator, Parts
+from hyperagent.engine.evidence import EvidenceBuilder
+from hyperagent.engine.journal import SESSION_STARTED, record_mutation, recorded_mutation
+from hyperagent.engine.mutation import Mutator, step_draw
+from hyperagent.errors import BudgetReached, EvaluationsLost, PrerequisiteError
+from hyperagent.evaluation.statistics import mean_interval
+from hyperagent.protocols import Archive, Observer, ParentSelector
+from hyperagent.types import (
+    Campaign,
+    CampaignResult,
+    CampaignState,
+    Interval,
+    ProgramTree,
+    Progress,
+    Variant,
+)
+
+T = TypeVar("T")
+SCORED = ("evaluated", "screened_out")
+MOST_LOST_IN_A_ROW = 3
+"""Steps in a row that our own infrastructure may lose before the session stops instead of burning on."""
+
+
+class CampaignRunner:
+    """Runs one session of a campaign.
+
+    Args:
+        seed_program: Generation 0; used when the campaign has no step 0 yet.
+        meter: Carries what earlier sessions spent.
+    """
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        parts: Parts,
+        seed_program: ProgramTree,
+        selector: ParentSelector,
+        meter: CampaignMeter,
+        observer: Observer,
+    ) -> None:
+        self._campaign = campaign
+        self._archive = parts.archive
+        self._config = parts.config
+        self._parts = parts
+        self._seed_program = seed_program
+        self._selector = selector
+        self._meter = meter
+        self._observer = observer
+        self._stopping = threading.Event()
+        self._cancelled = threading.Event()
+        self._evaluator = Evaluator(parts, meter, self._cancelled)
+        self._mutator = Mutator(parts, meter, self._config.seed)
+        self._evidence = EvidenceBuilder(parts, self._evaluator)
+        # One condition guards everything below; workers wait on it for a step to become free.
+        self._changed = threading.Condition(threading.RLock())
+        self._variants: dict[str, Variant] = {}
+        self._open: list[Variant] = []
+        self._busy: dict[int, str] = {}
+        self._intervals: dict[str, Interval] = {}
+        self._lost: set[str] = set()
+        self._lost_in_a_row = 0
+        self._failure: BaseException | None = None
+        self._cap: BudgetReached | None = None
+        self._session_start = 0.0
+        self._session_done = 0
+
+    # -- control ---------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Finish the steps in flight, take no new ones."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        """Leave the steps in flight after their current task; a resume goes on there."""
+        self._cancelled.set()
+        self.request_stop()
+
+    # -- the session -----------------------------------------------------------------------------
+
+    def run(self) -> CampaignResult:
+        """Run until the target, a cap, or a stop.
+
+        Raises:
+            PrerequisiteError: Something the campaign needs is missing (image, weights, a valid key).
+        """
+        for line in self._archive.recover():
+            self._observer.message(line)
+        self._campaign = self._archive.set_campaign_state(self._campaign.id, "running")
+        self._archive.append_event(self._campaign.id, SESSION_STARTED, {"workers": self._config.search.workers})
+        self._session_start = time.monotonic()
+        for variant in self._archive.variants(self._campaign.id):
+            self._remember(variant)
+            if variant.status in ("mutating", "pending"):
+                self._open.append(variant)
+        self._guarded(self._seed_step)
+        workers = [threading.Thread(target=self._work, name=f"worker-{i}") for i in range(self._config.search.workers)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return self._conclude()
+
+    def _conclude(self) -> CampaignResult:
+        state, reason = self._end_state()
+        self._campaign = self._archive.set_campaign_state(self._campaign.id, state, reason)
+        self._report()
+        if self._failure is not None:
+            raise self._failure
+        return CampaignResult(self._campaign, self._done(), len(self._lost))
+
+    def _end_state(self) -> tuple[CampaignState, str]:
+        if self._failure is not None:
+            return "failed", str(self._failure)
+        if self._cap is not None:
+            return "budget_reached", self._cap.message
+        if self._lost:
+            return "stopped", f"{len(self._lost)} variants wait for evaluations that infrastructure lost"
+        if self._done() >= self._target():
+            return "finished", ""
+        if self._stopping.is_set():
+            return "stopped", "stopped by the user"
+        return "finished", f"{self._attempts()} mutation attempts made {self._done()} evaluated variants"
+
+    # -- workers ---------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            step = self._guarded(self._take)
+            if step is None:
+                return
+            self._guarded(partial(self._step, step))
+            with self._changed:
+                self._busy.pop(step.step, None)
+                self._changed.notify_all()
+            self._report()
+
+    def _guarded(self, action: Callable[[], T]) -> T | None:
+        """Run one action of a worker and sort its failures into what they mean for the campaign."""
+        try:
+            return action()
+        except Cancelled:
+            pass
+        except BudgetReached as reached:
+            self._cap = self._cap or reached
+            self.request_stop()
+        except EvaluationsLost as lost:
+            self._observer.message(f"lost: {lost.message}")
+            with self._changed:
+                self._lost_in_a_row += 1
+                if self._lost_in_a_row >= MOST_LOST_IN_A_ROW:
+                    self.request_stop()
+        except Exception as failure:  # noqa: BLE001 - thread boundary: run() raises it again in the caller's thread
+            self._failure = self._failure or failure
+            self.cancel()
+        return None
+
+    def _take(self) -> Variant | None:
+        """The next step to work on; waits while others may still free one. None: nothing is left to do."""
+        with self._changed:
+            while not self._stopping.is_set():
+                if self._open:
+                    step = self._open.pop(0)
+                    self._busy[step.step] = "resuming"
+                    return step
+                if self._attempts() >= self._most_steps() or self._done() >= self._target():
+                    return None
+                if self._done() + len(self._busy) < self._target():
+                    self._meter.check()
+                    return self._new_step()
+                self._changed.wait()
+            return None
+
+    def _new_step(self) -> Variant | None:
+        """Select a parent and journal the step. Called with the lock held, so that choices are made one at a time."""
+        candidates = [v for v in self._by_step() if v.status in SCORED]
+        if not candidates:
+            return None
+        number = max(v.step for v in self._variants.values()) + 1
+        children = Counter(v.parent for v in self._variants.values() if v.parent)
+        parent = self._selector.select(candidates, children, step_draw(self._config.seed, number))
+        detail = {"selection": self._config.search.selection, "parent_score": parent.score}
+        variant = self._archive.start_step(self._campaign.id, number, parent.id, detail)
+        self._remember(variant)
+        self._busy[number] = f"mutating {parent.step}"
+        return variant
+
+    # -- one step --------------------------------------------------------------------------------
+
+    def _seed_step(self) -> None:
+        seed = next((v for v in self._variants.values() if v.step == 0), None)
+        if seed is None:
+            seed = self._archive.start_step(self._campaign.id, 0, None, {})
+        self._open = [v for v in self._open if v.step != 0]
+        if seed.status == "mutating":
+            failure = self._mutator.check(f"{self._campaign.id}/0", self._seed_program)
+            if failure:
+                raise PrerequisiteError(
+                    f"the seed program does not load: {failure}",
+                    hint="mend the program named by `program` in the config",
+                )
+            seed = self._archive.commit_program(seed.id, self._seed_program, "generation 0")
+        self._remember(seed)
+        if seed.status == "pending":
+            self._evaluate(seed, screen=False)
+
+    def _step(self, variant: Variant) -> None:
+        if variant.status == "mutating":
+            variant = self._mutate(variant)
+        if variant.status == "pending":
+            self._evaluate(variant, screen=True)
+        self._lost_in_a_row = 0
+
+    def _mutate(self, variant: Variant) -> Variant:
+        archive = self._archive
+        parent = archive.variant(variant.parent or "")
+        recorded = recorded_mutation(archive, variant)
+        if recorded is None:
+            self._tell(variant, f"evidence of {parent.step}")
+            left = max(self._target() - self._done(), 0)
+            evidence = self._evidence.build(parent, left, variant.step)
+            record_mutation(archive, variant, evidence, left)
+        else:
+            evidence, left = recorded
+        self._tell(variant, f"mutating {parent.step}")
+        result = self._mutator.mutate(variant, archive.read_tree(parent.commit), evidence, left)
+        transcript = archive.put_blob(result.transcript.encode()) if result.transcript else ""
+        archive.describe_mutation(
+            variant.id, summary=result.summary, seconds=result.seconds, transcript_blob=transcript
+        )
+        if result.tree is not None and result.status == "pending":
+            message = result.summary.split("\n")[0][:100] or f"step {variant.step}"
+            variant = archive.commit_program(variant.id, result.tree, message)
+        else:
+            variant = archive.finish_variant(
+                variant.id, result.status, reason=result.reason, summary=result.summary, seconds=result.seconds
+            )
+        self._remember(variant)
+        return variant
+
+    def _evaluate(self, variant: Variant, *, screen: bool) -> None:
+        try:
+            score, passed = self._evaluator.validation(
+                variant, screen=screen, report=lambda text: self._tell(variant, text)
+            )
+        except EvaluationsLost:
+            self._lost.add(variant.id)
+            raise
+        self._lost.discard(variant.id)
+        finished = self._archive.finish_variant(
+            variant.id,
+            "evaluated" if passed else "screened_out",
+            score=score,
+            summary=variant.summary,
+            seconds=variant.seconds,
+        )
+        with self._changed:
+            self._remember(finished)
+            self._session_done += variant.step > 0
+
+    # -- bookkeeping -----------------------------------------------------------------------------
+
+    def _remember(self, variant: Variant) -> None:
+        with self._changed:
+            self._variants[variant.id] = variant
+            if variant.status in SCORED and variant.id not in self._intervals:
+                self._intervals[variant.id] = validation_interval(self._archive, variant)
+
+    def _by_step(self) -> Sequence[Variant]:
+        return sorted(self._variants.values(), key=lambda v: v.step)
+
+    def _done(self) -> int:
+        return sum(v.step > 0 and v.status in SCORED for v in self._variants.values())
+
+    def _attempts(self) -> int:
+        return sum(v.step > 0 for v in self._variants.values())
+
+    def _target(self) -> int:
+        return self._config.budget.variants
+
+    def _most_steps(self) -> int:
+        return self._config.budget.steps or 4 * self._config.budget.variants
+
+    def _tell(self, variant: Variant, text: str) -> None:
+        with self._changed:
+            self._busy[variant.step] = text
+        self._report()
+
+    def _report(self) -> None:
+        with self._changed:
+            scored = [v for v in self._by_step() if v.status in SCORED]
+            best = max(scored, key=lambda v: (v.score or 0.0, -v.step), default=None)
+            seed = next((v for v in scored if v.step == 0), None)
+            done, seconds = self._done(), time.monotonic() - self._session_start
+            made = self._session_done
+            eta = seconds / made * (self._target() - done) if made else None
+            self._observer.progress(
+                Progress(
+                    campaign=self._campaign,
+                    done=done,
+                    target=self._target(),
+                    attempts=self._attempts(),
+                    in_flight=tuple(sorted(self._busy.items())),
+                    best=best,
+                    best_interval=self._intervals.get(best.id) if best else None,
+                    seed_interval=self._intervals.get(seed.id) if seed else None,
+                    spend=self._meter.spent,
+                    caps=self._meter.caps,
+                    seconds=self._meter.seconds,
+                    eta=eta,
+                )
+            )
+
+
+def validation_interval(archive: Archive, variant: Variant) -> Interval:
+    """95% interval of the score over all validation tasks that ran."""
+    scores = [
+        outcome.score
+        for evaluation in archive.evaluations(variant.id)
+        if evaluation.split == "validation"
+        for outcome in archive.outcomes(evaluation.id)
+    ]
+    return mean_interval(scores)

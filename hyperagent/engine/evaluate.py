@@ -1,0 +1,295 @@
+"""Evaluation of one variant: tasks into a sandbox, predictions out, grades on the host, one durable row per task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from hyperagent.config import BenchmarkConfig, Config
+from hyperagent.errors import EvaluationsLost, HyperagentError, ModelLost, SandboxLost
+from hyperagent.evaluation.stages import screen_passed, stage_score
+from hyperagent.protocols import Archive, Benchmark, Broker, Meter, ModelChannel, Sandbox, Session
+from hyperagent.types import (
+    Evaluation,
+    JobSpec,
+    Json,
+    Limits,
+    Outcome,
+    OutcomeStatus,
+    ProgramTree,
+    Purpose,
+    RunRequest,
+    RunResult,
+    Split,
+    Task,
+    Variant,
+)
+
+INFRASTRUCTURE_TRIES = 3
+"""How often a task is run again when our side failed under it, before it counts as lost."""
+
+
+class Cancelled(HyperagentError):
+    """The user asked twice to stop; nothing finished is lost."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything the engine works with, handed in by ``assembly``."""
+
+    archive: Archive
+    broker: Broker
+    sandbox: Sandbox
+    benchmarks: Sequence[tuple[BenchmarkConfig, Benchmark]]
+    config: Config
+
+
+def canonical(value: Json) -> str:
+    """The one JSON text of a value: what replay compares byte for byte."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def limits_of(config: Config) -> Limits:
+    limits = config.limits
+    return Limits(
+        memory_mb=limits.memory_mb,
+        processes=limits.processes,
+        cpus=limits.cpus,
+        tmpfs_mb=limits.tmpfs_mb,
+        output_bytes=limits.program_kb * 1024 + 2_000_000,
+    )
+
+
+def evaluation_job(campaign: str, step: int, benchmark: str, split: Split) -> str:
+    """Name of the job under which an evaluation's model calls are recorded."""
+    return f"{campaign}/{step}/{benchmark}/{split}"
+
+
+class TaskRunner:
+    """Runs tasks of one program in sandboxes; opens a fresh one after a program destroyed its own.
+
+    Args:
+        purpose: What the model calls are recorded for.
+        cancelled: Checked between tasks.
+    """
+
+    def __init__(self, parts: Parts, meter: Meter, purpose: Purpose, cancelled: threading.Event) -> None:
+        self._parts = parts
+        self._meter = meter
+        self._purpose = purpose
+        self._cancelled = cancelled
+
+    def run(
+        self, job: str, variant: Variant, program: ProgramTree, benchmark: Benchmark, tasks: Sequence[Task]
+    ) -> Iterator[tuple[Outcome, str]]:
+        """Yield one outcome and its transcript per task, in order.
+
+        Raises:
+            EvaluationsLost: Infrastructure failed under the same task ``INFRASTRUCTURE_TRIES`` times.
+            BudgetReached, ModelUnavailable, ReplayDiverged: See ``ModelChannel.end``.
+            Cancelled: Between two tasks.
+        """
+        if not tasks:
+            return
+        models = self._parts.config.models
+        defaults = {"temperature": models.evaluation_temperature, "max_tokens": models.max_tokens}
+        with self._parts.broker.channel(
+            job,
+            campaign=variant.campaign,
+            variant=variant.id,
+            purpose=self._purpose,
+            model=models.evaluation,
+            meter=self._meter,
+            defaults=defaults,
+        ) as channel:
+            limits = limits_of(self._parts.config)
+            spec = JobSpec(job, program, model_directory=channel.directory, limits=limits)
+            yield from self._in_sandboxes(spec, channel, benchmark, tasks)
+
+    def _in_sandboxes(
+        self, spec: JobSpec, channel: ModelChannel, benchmark: Benchmark, tasks: Sequence[Task]
+    ) -> Iterator[tuple[Outcome, str]]:
+        session: Session | None = None
+        failures = 0
+        queue = list(tasks)
+        with ExitStack() as stack:
+            while queue:
+                if self._cancelled.is_set():
+                    raise Cancelled("cancelled between two tasks")
+                task = queue[0]
+                try:
+                    if session is None:
+                        session = stack.enter_context(self._parts.sandbox.session(spec))
+                    result, outcome = self._one(session, channel, benchmark, task)
+                except (SandboxLost, ModelLost) as error:
+                    failures += 1
+                    if failures >= INFRASTRUCTURE_TRIES:
+                        raise EvaluationsLost(
+                            f"task {task.id} has no outcome: {error.message}", hint=error.hint
+                        ) from error
+                    stack.close()
+                    session = None
+                    continue
+                failures = 0
+                queue.pop(0)
+                if result.status in ("killed", "memory"):
+                    # The program may have destroyed its sandbox; later tasks must not pay for this one.
+                    stack.close()
+                    session = None
+                yield outcome, result.transcript
+
+    def _one(
+        self, session: Session, channel: ModelChannel, benchmark: Benchmark, task: Task
+    ) -> tuple[RunResult, Outcome]:
+        config = self._parts.config
+        arguments = {"model": config.models.evaluation, "inputs": dict(task.input)}
+        channel.begin(task.id)
+        try:
+            result = session.run(RunRequest("task", arguments, config.limits.task_seconds))
+        except SandboxLost:
+            channel.end()
+            raise
+        spend = channel.end()
+        outcome = replace(
+            grade_result(benchmark, task, result), seconds=result.seconds, peak_mb=result.peak_mb, spend=spend
+        )
+        return result, outcome
+
+
+def grade_result(benchmark: Benchmark, task: Task, result: RunResult) -> Outcome:
+    """Grade one run. A crash, a timeout or nonsense is the program's own ``agent_error`` and scores 0."""
+    if result.status != "ok":
+        return Outcome(task.id, "agent_error", 0.0, error=f"{result.status}: {result.error}".strip(": ")[:2000])
+    grade = benchmark.grade(task, result.value)
+    status: OutcomeStatus = "scored" if grade.valid else "agent_error"
+    return Outcome(task.id, status, grade.score, canonical(result.value), grade.detail[:2000])
+
+
+class Evaluator:
+    """Scores variants stage by stage and keeps every finished task."""
+
+    def __init__(self, parts: Parts, meter: Meter, cancelled: threading.Event) -> None:
+        self._parts = parts
+        self._meter = meter
+        self._cancelled = cancelled
+        self._train_locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def validation(self, variant: Variant, *, screen: bool, report: Callable[[str], None]) -> tuple[float, bool]:
+        """Screen, then full stage; resumes where an earlier session was cut off.
+
+        Returns:
+            The mean score over benchmarks in [0, 1] and whether the screen was passed.
+        """
+        started = [
+            self._start(variant, setup, "validation", setup[0].screen if screen else 0) for setup in self._setups()
+        ]
+        if screen and not all(
+            self._screen(variant, e, s, report) for e, s in zip(started, self._setups(), strict=True)
+        ):
+            scores = [self._finish(e, "screened_out") for e in started]
+            return sum(scores) / len(scores), False
+        scores = []
+        for evaluation, setup in zip(started, self._setups(), strict=True):
+            self._run(variant, evaluation, setup, len(evaluation.tasks), "validation", report)
+            scores.append(self._finish(evaluation, "finished"))
+        return sum(scores) / len(scores), True
+
+    def split(self, variant: Variant, split: Split, report: Callable[[str], None]) -> list[Evaluation]:
+        """All planned tasks of train (for evidence) or test (for reports that are asked for)."""
+        with self._train_lock(f"{variant.id}/{split}"):
+            finished = []
+            for setup in self._setups():
+                evaluation = self._start(variant, setup, split, 0)
+                self._run(variant, evaluation, setup, len(evaluation.tasks), split, report)
+                self._finish(evaluation, "finished")
+                finished.append(evaluation)
+            return finished
+
+    def _setups(self) -> Sequence[tuple[BenchmarkConfig, Benchmark]]:
+        return self._parts.benchmarks
+
+    def _train_lock(self, key: str) -> threading.Lock:
+        with self._guard:
+            return self._train_locks.setdefault(key, threading.Lock())
+
+    def _start(
+        self, variant: Variant, setup: tuple[BenchmarkConfig, Benchmark], split: Split, screen: int
+    ) -> Evaluation:
+        config, benchmark = setup
+        limit = {"train": config.train, "validation": config.validation, "test": config.test}[split]
+        tasks = [task.id for task in benchmark.tasks(split, limit)]
+        context = context_of(self._parts, benchmark, split, tasks)
+        archive = self._parts.archive
+        return archive.start_evaluation(
+            variant.id, benchmark.name, split, tasks, min(screen, len(tasks)), context, self._parts.sandbox.info
+        )
+
+    def _screen(
+        self,
+        variant: Variant,
+        evaluation: Evaluation,
+        setup: tuple[BenchmarkConfig, Benchmark],
+        report: Callable[[str], None],
+    ) -> bool:
+        self._run(variant, evaluation, setup, evaluation.screen, "screen", report)
+        outcomes = self._parts.archive.outcomes(evaluation.id)
+        return not evaluation.screen or screen_passed([o.score for o in outcomes])
+
+    def _run(
+        self,
+        variant: Variant,
+        evaluation: Evaluation,
+        setup: tuple[BenchmarkConfig, Benchmark],
+        upto: int,
+        label: str,
+        report: Callable[[str], None],
+    ) -> None:
+        """Run the first ``upto`` tasks that have no outcome yet."""
+        archive, benchmark = self._parts.archive, setup[1]
+        done = {outcome.task for outcome in archive.outcomes(evaluation.id)}
+        planned = evaluation.tasks[:upto]
+        by_id = {task.id: task for task in benchmark.tasks(evaluation.split)}
+        todo = [by_id[task] for task in planned if task not in done]
+        if not todo or evaluation.state != "running":
+            return
+        job = evaluation_job(variant.campaign, variant.step, benchmark.name, evaluation.split)
+        runner = TaskRunner(
+            self._parts, self._meter, "test" if evaluation.split == "test" else "evaluate", self._cancelled
+        )
+        finished = len(planned) - len(todo)
+        report(f"{label} {finished}/{len(planned)}")
+        for outcome, transcript in runner.run(job, variant, archive.read_tree(variant.commit), benchmark, todo):
+            blob = archive.put_blob(transcript.encode()) if transcript else ""
+            archive.add_outcome(evaluation.id, replace(outcome, transcript_blob=blob))
+            finished += 1
+            report(f"{label} {finished}/{len(planned)}")
+
+    def _finish(self, evaluation: Evaluation, state: str) -> float:
+        outcomes = self._parts.archive.outcomes(evaluation.id)
+        score = stage_score([o.score for o in outcomes], len(evaluation.tasks))
+        if evaluation.state == "running":
+            self._parts.archive.finish_evaluation(evaluation.id, state, score)
+        return score
+
+
+def context_of(parts: Parts, benchmark: Benchmark, split: Split, tasks: Sequence[str]) -> str:
+    """Hash over everything a score depends on but the program (hex, 64 characters)."""
+    models, limits = parts.config.models, parts.config.limits
+    facts = {
+        "benchmark": benchmark.name,
+        "split": split,
+        "tasks": list(tasks),
+        "model": models.evaluation,
+        "temperature": models.evaluation_temperature,
+        "max_tokens": models.max_tokens,
+        "limits": [limits.task_seconds, limits.memory_mb, limits.processes, limits.cpus, limits.tmpfs_mb],
+        "sandbox": [parts.sandbox.info.backend, parts.sandbox.info.image],
+    }
+    return hashlib.sha256(canonical(facts).encode()).hexdigest()

@@ -1,0 +1,43 @@
+"""What the engine reads back out of a campaign's journal: elapsed time and the evidence a mutation was given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from hyperagent.protocols import Archive
+from hyperagent.types import Event, ProgramTree, Variant
+
+SESSION_STARTED = "session_started"
+MUTATION_STARTED = "mutation_started"
+
+
+def elapsed(events: Sequence[Event]) -> float:
+    """Wall-clock seconds of all sessions, each from its start to its last journalled event.
+
+    A session that was killed counts up to the last thing it wrote: nothing else of it is known.
+    """
+    total, start, last = 0.0, None, 0.0
+    for event in events:
+        if event.kind == SESSION_STARTED:
+            if start is not None:
+                total += last - start
+            start = event.created
+        last = event.created
+    return total + (last - start if start is not None else 0.0)
+
+
+def record_mutation(archive: Archive, variant: Variant, evidence: ProgramTree, iterations_left: int) -> None:
+    """Journal exactly what a mutation is given, so that a resume and a replay give it the same again."""
+    data = json.dumps({path: content.decode() for path, content in evidence.items()}, sort_keys=True).encode()
+    payload = {"variant": variant.id, "evidence": archive.put_blob(data), "iterations_left": iterations_left}
+    archive.append_event(variant.campaign, MUTATION_STARTED, payload)
+
+
+def recorded_mutation(archive: Archive, variant: Variant) -> tuple[ProgramTree, int] | None:
+    """Evidence files and iterations left as journalled, or None where the mutation never began."""
+    for event in archive.events(variant.campaign):
+        if event.kind == MUTATION_STARTED and event.payload["variant"] == variant.id:
+            files = json.loads(archive.get_blob(event.payload["evidence"]))
+            return {path: text.encode() for path, text in files.items()}, int(event.payload["iterations_left"])
+    return None

@@ -1,0 +1,173 @@
+"""One mutation: the meta agent of the parent edits a copy of it; the result is checked before it is paid for."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hyperagent.engine.evaluate import Parts, limits_of
+from hyperagent.errors import SandboxLost
+from hyperagent.protocols import Meter
+from hyperagent.types import JobSpec, Json, ProgramTree, RunRequest, RunResult, Variant, VariantStatus
+
+DOCUMENTATION = (".md", ".rst", ".txt")
+CHECK_SECONDS = 60.0
+MOST_FILES = 300
+SUMMARY_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class MutationResult:
+    """What came of a mutation.
+
+    ``status`` is ``pending`` where the program deserves an evaluation, else why not (``reason``).
+    """
+
+    status: VariantStatus
+    tree: ProgramTree | None
+    reason: str = ""
+    summary: str = ""
+    seconds: float = 0.0
+    transcript: str = ""
+
+
+def mutation_job(campaign: str, step: int) -> str:
+    """Name of the job under which a mutation's model calls are recorded."""
+    return f"{campaign}/{step}/mutate"
+
+
+def step_seed(random_seed: int, step: int) -> int:
+    """Seed of everything random inside one step, in [0, 2^31): equal for equal campaign seeds and steps."""
+    digest = hashlib.sha256(f"{random_seed}/{step}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def step_draw(random_seed: int, step: int) -> float:
+    """The draw in [0, 1) with which a step's parent is selected."""
+    return random.Random(step_seed(random_seed, step)).random()
+
+
+def behaviour(tree: ProgramTree) -> Mapping[str, str]:
+    """What a program does, as far as its files tell: syntax trees without docstrings, other files as they are.
+
+    Documentation files, comments, docstrings and layout do not count.
+
+    Raises:
+        SyntaxError: A Python file does not parse.
+    """
+    parts = {}
+    for path, data in tree.items():
+        if path.lower().endswith(DOCUMENTATION):
+            continue
+        if path.endswith(".py"):
+            parts[path] = ast.dump(_without_docstrings(ast.parse(data, path)))
+        else:
+            parts[path] = hashlib.sha256(data).hexdigest()
+    return parts
+
+
+def _without_docstrings(module: ast.Module) -> ast.Module:
+    for node in ast.walk(module):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            node.body = node.body[1:] or [ast.Pass()]
+    return module
+
+
+class Mutator:
+    """Runs mutations and checks what they made."""
+
+    def __init__(self, parts: Parts, meter: Meter, random_seed: int) -> None:
+        self._parts = parts
+        self._meter = meter
+        self._random_seed = random_seed
+
+    def mutate(
+        self, variant: Variant, program: ProgramTree, evidence: ProgramTree, iterations_left: int
+    ) -> MutationResult:
+        """Let ``program`` (the parent's) rewrite a copy of itself for the step of ``variant``."""
+        result = self.rerun(variant, program, evidence, iterations_left)
+        summary = _summary(result.value)
+        if result.status != "ok" or result.tree is None:
+            reason = f"meta agent ended with {result.status}: {result.error}".strip(": ")
+            return MutationResult("invalid", None, reason[:2000], summary, result.seconds, result.transcript)
+        status, reason = self._judge(variant, program, result.tree)
+        tree = result.tree if status == "pending" else None
+        return MutationResult(status, tree, reason, summary, result.seconds, result.transcript)
+
+    def rerun(self, variant: Variant, program: ProgramTree, evidence: ProgramTree, iterations_left: int) -> RunResult:
+        """The bare run of the meta agent, which is also what replay repeats."""
+        config = self._parts.config
+        job = mutation_job(variant.campaign, variant.step)
+        seed = step_seed(self._random_seed, variant.step)
+        models = config.models
+        defaults = {"temperature": models.mutation_temperature, "max_tokens": models.max_tokens, "seed": seed}
+        environment = {
+            "HYPERAGENT_EDITING": models.editing,
+            "HYPERAGENT_SEED": str(seed),
+            "HYPERAGENT_CALLS": str(config.limits.mutation_calls),
+        }
+        with self._parts.broker.channel(
+            job,
+            campaign=variant.campaign,
+            variant=variant.id,
+            purpose="mutate",
+            model=models.mutation,
+            meter=self._meter,
+            defaults=defaults,
+        ) as channel:
+            spec = JobSpec(job, program, evidence, channel.directory, limits_of(config), environment)
+            with self._parts.sandbox.session(spec) as session:
+                channel.begin("mutate")
+                arguments = {"model": models.mutation, "iterations_left": iterations_left}
+                try:
+                    result = session.run(RunRequest("meta", arguments, config.limits.mutation_seconds))
+                except SandboxLost:
+                    channel.end()
+                    raise
+                channel.end()
+        return result
+
+    def check(self, job: str, tree: ProgramTree) -> str:
+        """Import the program in a sandbox of its own, without a model; returns why it fails, or an empty string."""
+        spec = JobSpec(f"{job}/check", tree, limits=limits_of(self._parts.config))
+        with self._parts.sandbox.session(spec) as session:
+            result = session.run(RunRequest("check", {"model": self._parts.config.models.evaluation}, CHECK_SECONDS))
+        return "" if result.status == "ok" else f"{result.status}: {result.error}".strip(": ")[:2000]
+
+    def _judge(self, variant: Variant, parent: ProgramTree, tree: ProgramTree) -> tuple[VariantStatus, str]:
+        size = sum(len(data) for data in tree.values())
+        if size > self._parts.config.limits.program_kb * 1024:
+            return "invalid", f"the program grew to {size // 1024} KB; limits.program_kb allows less"
+        if len(tree) > MOST_FILES:
+            return "invalid", f"the program has {len(tree)} files; {MOST_FILES} are allowed"
+        try:
+            after = behaviour(tree)
+        except (SyntaxError, ValueError) as error:
+            return "invalid", f"does not parse: {error}"
+        if after == behaviour(parent):
+            changed = sorted(p for p in {*parent, *tree} if parent.get(p) != tree.get(p))
+            return (
+                "no_effect",
+                f"changes only documentation or layout: {', '.join(changed)}" if changed else "changes nothing",
+            )
+        archive = self._parts.archive
+        for other in archive.variants_with_tree(archive.tree_id(tree)):
+            if other.campaign == variant.campaign and other.id != variant.id and other.commit:
+                return "duplicate", other.id
+        failure = self.check(mutation_job(variant.campaign, variant.step), tree)
+        return ("invalid", f"does not load: {failure}") if failure else ("pending", "")
+
+
+def _summary(value: Json) -> str:
+    """The meta agent's own words about its edit, bounded; hostile text."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:SUMMARY_CHARACTERS]
