@@ -185,7 +185,10 @@ class Broker(Protocol):
         meter: Meter,
         defaults: Mapping[str, Json],
     ) -> AbstractContextManager[ModelChannel]:
-        """Open the job's door. ``model`` is the only model it serves; ``defaults`` are parameters a request may leave out."""
+        """Open the job's door.
+
+        ``model`` is the only model it serves; ``defaults`` are parameters a request may leave out.
+        """
 
 
 class ParentSelector(Protocol):
@@ -211,7 +214,9 @@ class Observer(Protocol):
 
 
 class Archive(CallRecorder, Protocol):
-    """All campaigns of one home. One writer (``open_archive(..., write=True)``); readers never block and are never blocked.
+    """All campaigns of one home.
+
+    One writer (``open_archive(..., write=True)``); readers never block and are never blocked.
 
     Order of effects for a variant: journal row -> git commit -> one transaction. All methods that write are durable
     when they return. References accept a unique id prefix, a campaign's name, or ``campaign/step``.
@@ -236,7 +241,9 @@ class Archive(CallRecorder, Protocol):
         """Add a variant in status ``mutating`` and journal ``step_started`` with ``detail``."""
 
     def commit_program(self, variant: str, tree: ProgramTree, message: str) -> Variant:
-        """Commit the program (git parent = the parent variant's commit, own ref, trailers) and store commit and tree ids.
+        """Commit the program and store commit and tree ids.
+
+        Git parent = the parent variant's commit; a ref of its own; trailers.
 
         The commit is a pure function of tree, parent commit, campaign name and step. Status becomes ``pending``.
         """

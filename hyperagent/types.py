@@ -303,7 +303,8 @@ class Evaluation:
     Attributes:
         tasks: Ids of the tasks planned, in order. The screen is the first ``screen`` of them.
         context: Hash over everything a score depends on but the program: task set, model, limits, sandbox image.
-        state: ``running`` until every planned task has an outcome (``finished``) or the screen failed (``screened_out``).
+        state: ``running`` until every planned task has an outcome (``finished``) or the screen failed
+            (``screened_out``).
     """
 
     id: int

@@ -1,0 +1,76 @@
+"""Rules between keys: values that are each valid and together impossible."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hyperagent.config import BenchmarkConfig, Config, ModelsConfig
+from hyperagent.errors import ConfigError
+
+Refuse = Callable[[str, str, str], ConfigError]
+"""``(key, problem, hint)`` -> the error to raise."""
+
+CONTROL_MODEL = "random/uniform"
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,62}")
+
+
+def check_combinations(config: Config, refuse: Refuse) -> None:
+    """Raises what ``refuse`` makes for the first rule that is broken."""
+    if not _NAME.fullmatch(config.name) or config.name.endswith((".", ".lock")):
+        raise refuse(
+            "name", f"cannot name a campaign: {config.name!r}", "letters, digits, '-', '_' and '.', at most 63 of them"
+        )
+    if not config.program.strip():
+        raise refuse("program", "is empty", 'write "seed" for the shipped program')
+    _check_budget(config, refuse)
+    _check_models(config.models, refuse)
+    if not config.benchmarks:
+        raise refuse("benchmarks", "is empty: there would be nothing to score", "add a [[benchmarks]] table")
+    names = [benchmark.name for benchmark in config.benchmarks]
+    for index, benchmark in enumerate(config.benchmarks):
+        if benchmark.name in names[:index]:
+            raise refuse(f"benchmarks.{index}.name", f"appears twice: {benchmark.name!r}", "name each benchmark once")
+        _check_benchmark(benchmark, f"benchmarks.{index}", refuse)
+
+
+def _check_budget(config: Config, refuse: Refuse) -> None:
+    budget = config.budget
+    if budget.variants == 0 and budget.steps == 0:
+        raise refuse(
+            "budget.variants",
+            "and budget.steps are both 0: the campaign would do nothing",
+            "set budget.variants to 1 or more",
+        )
+    if 0 < budget.steps < budget.variants:
+        raise refuse(
+            "budget.steps",
+            f"= {budget.steps} attempts can never make {budget.variants} variants",
+            "set budget.steps to 0 (4 x variants) or above budget.variants",
+        )
+
+
+def _check_models(models: ModelsConfig, refuse: Refuse) -> None:
+    if not models.model.strip():
+        raise refuse("models.model", "is empty", 'write "local/auto" for a local model')
+    for key, value in (("models.model", models.model), ("models.evaluation", models.evaluation)):
+        if value == CONTROL_MODEL:
+            raise refuse(key, f"cannot be {CONTROL_MODEL!r}: it only draws edits", "it is for models.mutation")
+    for key, value in (
+        ("models.model", models.model),
+        ("models.mutation", models.mutation),
+        ("models.evaluation", models.evaluation),
+    ):
+        if any(character.isspace() for character in value):
+            raise refuse(key, f"is not a model string: {value!r}", "e.g. openai/NAME, ollama_chat/NAME, local/NAME")
+
+
+def _check_benchmark(benchmark: BenchmarkConfig, key: str, refuse: Refuse) -> None:
+    if not benchmark.name.strip():
+        raise refuse(f"{key}.name", "is empty", "see `hyperagent benchmark list`")
+    if 0 < benchmark.validation < benchmark.screen:
+        raise refuse(
+            f"{key}.screen",
+            f"= {benchmark.screen} tasks is more than the {benchmark.validation} validation tasks it is part of",
+            f"set {key}.screen to {benchmark.validation} or less",
+        )
