@@ -15,6 +15,8 @@
     ├── EvaluationsLost             5   infrastructure failed, some tasks have no outcome
     │   ├── SandboxLost             5   the sandbox's daemon or machine failed under a job
     │   └── ModelLost               5   the model's server failed under a call, after all retries
+    ├── ModelRequestInvalid         1   a program's request that the model refuses: the program's own fault
+    ├── ReplayDiverged              1   a replayed program made a call that was not recorded
     ├── GateRefused                 6   a promotion was not allowed
     └── ArchiveDamaged              7   rows, git objects or blobs do not agree
 

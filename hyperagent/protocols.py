@@ -288,7 +288,7 @@ class Archive(CallRecorder, Protocol):
         context: str,
         sandbox: SandboxInfo,
     ) -> Evaluation:
-        """The running evaluation of that (variant, benchmark, split, context) where there is one, else a new one."""
+        """The evaluation of that (variant, benchmark, split, context), running or ended, else a new one."""
 
     def add_outcome(self, evaluation: int, outcome: Outcome) -> None:
         """One transaction: outcome and event. A second outcome for the same task is refused (ValueError)."""

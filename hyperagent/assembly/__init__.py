@@ -5,6 +5,7 @@
 """
 
 from hyperagent.assembly.checks import Check, doctor, sandbox_checks
+from hyperagent.assembly.planning import plan
 from hyperagent.assembly.reports import (
     best,
     evaluate_test,
@@ -27,7 +28,6 @@ from hyperagent.assembly.wiring import (
     lock_holder,
     new_campaign,
     open_archive,
-    plan,
     replayer,
     resume_campaign,
 )

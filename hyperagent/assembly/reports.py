@@ -16,8 +16,8 @@ Scores = Mapping[str, tuple[list[str], list[float]]]
 
 
 def best(archive: Archive, campaign: str) -> Variant | None:
-    """The variant with the highest validation score; the earliest of equals."""
-    scored = [v for v in archive.variants(campaign) if v.score is not None]
+    """The fully evaluated variant with the highest validation score; the earliest of equals."""
+    scored = [v for v in archive.variants(campaign) if v.status == "evaluated"]
     return max(scored, key=lambda v: (v.score or 0.0, -v.step), default=None)
 
 

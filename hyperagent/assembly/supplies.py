@@ -46,9 +46,9 @@ def fetch_benchmark(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Get a pack's data from upstream (pinned commit and SHA-256) or a local mirror into the user's cache."""
-    from hyperagent.evaluation.fetch import default_cache, fetch
+    from hyperagent.evaluation.fetch import fetch
 
-    return fetch(name, source, from_directory=from_directory, cache=default_cache(), progress=progress)
+    return fetch(name, source, from_directory=from_directory, progress=progress)
 
 
 def models() -> Sequence[ModelRow]:
@@ -57,32 +57,29 @@ def models() -> Sequence[ModelRow]:
     rows = []
     for model in known_models():
         path = model_path(model.name)
-        rows.append(ModelRow(model.name, model.size_mb, model.memory_mb, model.licence, path.is_file(), path))
+        rows.append(ModelRow(model.name, model.size // 10**6, model.memory_mb, model.licence, path.is_file(), path))
     return rows
 
 
-def pull_model(name: str, progress: Callable[[str], None] = lambda _: None) -> Path:
+def pull_model(name: str, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
     """Download a known local model's weights, checked by SHA-256; resumes what an earlier attempt left."""
-    from hyperagent.models import model_path, pull
+    from hyperagent.models import pull
 
-    return pull(name, model_path(name).parent, progress)
+    return pull(name, progress=progress)
 
 
 def test_model(model: str, api_base: str) -> ChatReply:
     """One tiny call; raises ModelUnavailable or ModelLost where the model does not answer."""
-    from hyperagent.assembly.wiring import make_client, resolve_models
+    from hyperagent.assembly.wiring import model_client, resolve_models
     from hyperagent.models import probe
 
     config = resolve_models(Config(models=ModelsConfig(model=model, api_base=api_base)), None)
-    client = make_client(config)
-    try:
+    with model_client(config) as client:
         return probe(client, config.models.evaluation, timeout=config.models.timeout)
-    finally:
-        client.close()
 
 
 def build_image(progress: Callable[[str], None] = lambda _: None) -> str:
-    """Find or build the sandbox image; returns its tag."""
+    """Build the sandbox image anew; returns its name."""
     from hyperagent.sandbox import build_image as build
 
     return build(progress)

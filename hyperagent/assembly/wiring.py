@@ -6,12 +6,12 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import hyperagent
 from hyperagent.config import BenchmarkConfig, Config, from_json, to_json
@@ -21,8 +21,6 @@ from hyperagent.types import (
     Campaign,
     CampaignResult,
     Caps,
-    ChatRequest,
-    Plan,
     ProgramTree,
     ReplayReport,
     Variant,
@@ -67,8 +65,7 @@ class Wiring:
 
         self._stack = ExitStack()
         try:
-            self.client = make_client(config)
-            self._stack.callback(self.client.close)
+            self.client = self._stack.enter_context(model_client(config))
             runtime = Path(tempfile.mkdtemp(prefix="ha-"))
             self._stack.callback(shutil.rmtree, runtime, ignore_errors=True)
             runtime.chmod(0o755)
@@ -118,14 +115,15 @@ class Wiring:
         self.close()
 
 
-def make_client(config: Config) -> Any:
+@contextmanager
+def model_client(config: Config) -> Iterator[ModelClient]:
     """The model client of a campaign: local models, random edits, or any LiteLLM provider, by the model's prefix."""
-    from hyperagent.models import RoutingClient
+    from hyperagent.models import LiteLLMClient, LocalModels, Prices, RoutingClient, UniformClient
 
     models = config.models
-    return RoutingClient(
-        api_base=models.api_base, price_prompt=models.price_prompt, price_completion=models.price_completion
-    )
+    provider = LiteLLMClient(models.api_base, Prices(models.price_prompt, models.price_completion))
+    with LocalModels() as local:
+        yield RoutingClient({"local": local, "random": UniformClient()}, provider)
 
 
 def make_sandbox(config: Config, archive: Path) -> Sandbox:
@@ -167,16 +165,17 @@ def resolve_models(config: Config, observer: Observer | None) -> Config:
     """Replace empty and ``local/auto`` model names by the models really used."""
     from hyperagent.models import choose_local
 
-    chosen = {}
-    for purpose in ("mutation", "evaluation"):
-        model = getattr(config.models, purpose) or config.models.model
-        if model == "local/auto":
-            name, note = choose_local(purpose)
-            model = f"local/{name}"
-            if note and observer is not None:
-                observer.message(note)
-        chosen[purpose] = model
-    return replace(config, models=replace(config.models, **chosen))
+    def chosen(purpose: Literal["mutation", "evaluation"]) -> str:
+        model: str = getattr(config.models, purpose) or config.models.model
+        if model != "local/auto":
+            return model
+        name, note = choose_local(purpose)
+        if note and observer is not None:
+            observer.message(note)
+        return f"local/{name}"
+
+    models = replace(config.models, mutation=chosen("mutation"), evaluation=chosen("evaluation"))
+    return replace(config, models=models)
 
 
 # -- campaigns -----------------------------------------------------------------------------------
@@ -310,59 +309,3 @@ class CampaignReplayer:
 
 def replayer(archive: Archive, observer: Observer | None = None) -> CampaignReplayer:
     return CampaignReplayer(archive, observer)
-
-
-# -- planning ------------------------------------------------------------------------------------
-
-
-def plan(config: Config) -> Plan:
-    """What a campaign would do at worst, computed without any model call.
-
-    The seed program asks one question a task; a variant may ask more, up to the caps. Tokens count every prompt at its
-    upper bound and every reply at ``models.max_tokens``.
-    """
-    from hyperagent.models import prompt_bound
-
-    config = resolve_models(config, None)
-    client: ModelClient = make_client(config)
-    calls = tokens = per_variant = train = 0
-    cost = 0.0
-    for entry, benchmark in load_benchmarks(config, None):
-        for split, limit in (("validation", entry.validation), ("train", entry.train)):
-            tasks = benchmark.tasks(split, limit)  # type: ignore[arg-type]
-            per_variant, train = (
-                (per_variant + len(tasks), train) if split == "validation" else (per_variant, train + len(tasks))
-            )
-            for task in tasks:
-                request = ChatRequest(
-                    config.models.evaluation, ({"role": "user", "content": json.dumps(dict(task.input))},)
-                )
-                prompt = prompt_bound(request)
-                calls, tokens = calls + 1, tokens + prompt + config.models.max_tokens
-                cost += client.price(request, prompt, config.models.max_tokens)
-    steps = config.budget.steps or 4 * config.budget.variants
-    mutation = ChatRequest(config.models.mutation, ())
-    prompt = 8000
-    mutation_calls = config.limits.mutation_calls
-    free = config.models.mutation.startswith("random/")
-    mutation_tokens = 0 if free else mutation_calls * (prompt + config.models.max_tokens)
-    mutation_cost = 0.0 if free else mutation_calls * client.price(mutation, prompt, config.models.max_tokens)
-    each_tokens, each_cost = tokens + 4 * mutation_tokens, cost + 4 * mutation_cost
-    affordable = config.budget.variants
-    if config.budget.tokens:
-        affordable = min(affordable, max(config.budget.tokens - tokens, 0) // max(each_tokens, 1))
-    if config.budget.cost and each_cost:
-        affordable = min(affordable, int(max(config.budget.cost - cost, 0.0) // each_cost))
-    notes = [f"mutation by {config.models.mutation}, tasks by {config.models.evaluation}"]
-    if affordable < config.budget.variants:
-        notes.append(f"in the worst case the caps afford {affordable} of {config.budget.variants} variants")
-    return Plan(
-        variants=affordable,
-        steps=steps,
-        tasks_per_variant=per_variant,
-        train_tasks=train,
-        model_calls=calls * (config.budget.variants + 1) + (0 if free else steps * mutation_calls),
-        tokens=tokens * (config.budget.variants + 1) + steps * mutation_tokens,
-        cost=cost * (config.budget.variants + 1) + steps * mutation_cost,
-        notes=tuple(notes),
-    )

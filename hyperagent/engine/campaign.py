@@ -242,7 +242,7 @@ class CampaignRunner:
             evidence, left = recorded
         self._tell(variant, f"mutating {parent.step}")
         result = self._mutator.mutate(variant, archive.read_tree(parent.commit), evidence, left)
-        transcript = archive.put_blob(result.transcript.encode()) if result.transcript else ""
+        transcript = archive.put_blob(result.transcript.encode(errors="replace")) if result.transcript else ""
         archive.describe_mutation(
             variant.id, summary=result.summary, seconds=result.seconds, transcript_blob=transcript
         )

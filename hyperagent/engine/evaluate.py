@@ -266,7 +266,7 @@ class Evaluator:
         finished = len(planned) - len(todo)
         report(f"{label} {finished}/{len(planned)}")
         for outcome, transcript in runner.run(job, variant, archive.read_tree(variant.commit), benchmark, todo):
-            blob = archive.put_blob(transcript.encode()) if transcript else ""
+            blob = archive.put_blob(transcript.encode(errors="replace")) if transcript else ""
             archive.add_outcome(evaluation.id, replace(outcome, transcript_blob=blob))
             finished += 1
             report(f"{label} {finished}/{len(planned)}")

@@ -158,7 +158,11 @@ class Mutator:
                 f"changes only documentation or layout: {', '.join(changed)}" if changed else "changes nothing",
             )
         archive = self._parts.archive
-        for other in archive.variants_with_tree(archive.tree_id(tree)):
+        try:
+            tree_id = archive.tree_id(tree)
+        except ValueError as error:
+            return "invalid", f"a path that git must not hold: {error}"
+        for other in archive.variants_with_tree(tree_id):
             if other.campaign == variant.campaign and other.id != variant.id and other.commit:
                 return "duplicate", other.id
         failure = self.check(mutation_job(variant.campaign, variant.step), tree)

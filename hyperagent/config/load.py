@@ -1,4 +1,4 @@
-"""Reads, checks and writes :class:`~hyperagent.config.Config`: TOML, environment, ``--set`` and stored JSON.
+"""Reads, checks and writes :class:`~hyperagent.config.schema.Config`: TOML, environment, ``--set`` and stored JSON.
 
 Every problem is one :class:`~hyperagent.errors.ConfigError` that names the key, where it came from (file and line,
 variable, or ``--set``), what was expected, and for an unknown key the nearest valid one.
@@ -14,9 +14,9 @@ from dataclasses import Field, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from hyperagent.config import Config
-from hyperagent.config_check import check_combinations
-from hyperagent.config_lines import find_line
+from hyperagent.config.check import check_combinations
+from hyperagent.config.lines import find_line
+from hyperagent.config.schema import Config
 from hyperagent.errors import ConfigError
 from hyperagent.types import Json
 
@@ -89,6 +89,28 @@ def from_json(data: Mapping[str, Json]) -> Config:
     config: Config = _build(Config, data, "", origin)
     check_combinations(config, origin.error)
     return config
+
+
+def change_resumable(config: Config, settings: Sequence[str]) -> Config:
+    """A stored configuration with settings that a resumed campaign may change: its budget and number of workers.
+
+    Raises:
+        ConfigError: A bad setting, or one that would make old and new results incomparable.
+    """
+    data = to_json(config)
+    overrides: dict[str, str] = {}
+    for key, value, label in map(_split_setting, settings):
+        if not key.startswith("budget.") and key != "search.workers":
+            raise ConfigError(
+                f"{label}: cannot change while a campaign goes on",
+                hint="budget.* and search.workers can; or start anew",
+            )
+        _assign(data, key, value, label)
+        overrides[key] = label
+    origin = _Origin("stored configuration", "", overrides)
+    changed: Config = _build(Config, data, "", origin)
+    check_combinations(changed, origin.error)
+    return changed
 
 
 def _read(path: Path) -> str:

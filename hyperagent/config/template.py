@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from hyperagent.config import Config
+from hyperagent.config.schema import Config
 
 _HEAD = """\
 # hyperagent: configuration of one campaign. Start it with `hyperagent run FILE`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from hyperagent.config import BenchmarkConfig, Config, ModelsConfig
+from hyperagent.config.schema import BenchmarkConfig, Config, ModelsConfig
 from hyperagent.errors import ConfigError
 
 Refuse = Callable[[str, str, str], ConfigError]

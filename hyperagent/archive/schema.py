@@ -1,0 +1,427 @@
+"""The tables, and the two kinds of access to them: one guarded writer connection, many read-only ones.
+
+Nothing else knows SQLAlchemy. The SQL is portable; what is SQLite's own stands in ``_connect``, ``_version``,
+``_prepare`` and :meth:`Database.check`. Seals and chains are explained in ``digests``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy import event as hooks
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.types import TypeDecorator
+
+from hyperagent.archive.digests import canonical, event_digest, seal
+from hyperagent.archive.migrations import VERSION, check_version, migrate
+from hyperagent.errors import ArchiveDamaged, HyperagentError, PrerequisiteError
+from hyperagent.types import Json
+
+BUSY_SECONDS = 30.0
+Row = dict[str, Any]
+
+
+class ProgramText(TypeDecorator[str]):
+    """Text that a program wrote: any Python string, lone surrogates and NUL included, kept exactly."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> bytes | None:
+        return None if value is None else value.encode("utf-8", "surrogatepass")
+
+    def process_result_value(self, value: bytes | None, dialect: object) -> str | None:
+        if value is None:
+            return None
+        try:
+            return bytes(value).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:  # damaged: stay readable, the seal tells
+            return bytes(value).decode("utf-8", "replace")
+
+
+def _text(name: str, *, default: str | None = "") -> Column[Any]:
+    return Column(name, Text, nullable=False, default=default)
+
+
+def _seal() -> Column[Any]:
+    return Column("seal", String(64), nullable=False)
+
+
+def _link(name: str, target: str, kind: Any = String, *, optional: bool = False) -> Column[Any]:
+    return Column(name, kind, ForeignKey(target), nullable=optional)
+
+
+def _spend() -> list[Column[Any]]:
+    sizes = [Column(name, BigInteger, nullable=False) for name in ("prompt_tokens", "completion_tokens")]
+    return [*sizes, Column("cost", Float, nullable=False)]
+
+
+metadata = MetaData()
+Table(
+    "campaign",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("state", String(20), nullable=False),
+    Column("random_seed", BigInteger, nullable=False),
+    _text("config"),
+    Column("created", Float, nullable=False),
+    _text("reason"),
+    _seal(),
+)
+Table(
+    "variant",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    _link("campaign", "campaign.id"),
+    Column("step", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    _link("parent", "variant.id", optional=True),
+    Column("status", String(20), nullable=False),
+    Column("commit", String(64), nullable=False, quote=True),
+    Column("tree", String(64), nullable=False),
+    Column("score", Float),
+    Column("reason", ProgramText, nullable=False),
+    Column("summary", ProgramText, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("created", Float, nullable=False),
+    _seal(),
+    UniqueConstraint("campaign", "step"),
+    Index("variant_by_tree", "tree"),
+)
+Table(
+    "evaluation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _link("variant", "variant.id"),
+    Column("benchmark", String(128), nullable=False),
+    Column("split", String(20), nullable=False),
+    _text("tasks"),
+    Column("screen", Integer, nullable=False),
+    Column("context", String(128), nullable=False),
+    Column("state", String(20), nullable=False),
+    _text("sandbox"),
+    Column("score", Float),
+    _seal(),
+    Index("evaluation_by_variant", "variant", "benchmark", "split", "context"),
+)
+Table(
+    "outcome",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _link("evaluation", "evaluation.id", Integer),
+    Column("task", String(256), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("prediction", ProgramText, nullable=False),
+    Column("error", ProgramText, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("peak_mb", Float, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("cached_calls", Integer, nullable=False),
+    *_spend(),
+    Column("transcript_blob", String(64), nullable=False),
+    _seal(),
+    UniqueConstraint("evaluation", "task"),
+)
+Table(
+    "model_call",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job", String(256), nullable=False),
+    Column("task", String(256), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("campaign", String(128), nullable=False),
+    Column("variant", String(128), nullable=False),
+    Column("purpose", String(20), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("request_hash", String(128), nullable=False),
+    Column("state", String(20), nullable=False),
+    *_spend(),
+    Column("seconds", Float, nullable=False),
+    Column("cached", Boolean, nullable=False),
+    Column("request_blob", String(64), nullable=False),
+    Column("reply_blob", String(64), nullable=False),
+    Column("error", ProgramText, nullable=False),
+    _seal(),
+    Index("model_call_by_key", "job", "task", "sequence"),
+    Index("model_call_by_request", "request_hash"),
+    Index("model_call_by_campaign", "campaign"),
+    Index("model_call_by_variant", "variant"),
+)
+Table(
+    "blob",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary),
+)
+Table(
+    "event",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    _link("campaign", "campaign.id"),
+    Column("kind", String(64), nullable=False),
+    _text("payload"),
+    Column("subject", String(64), nullable=False),
+    Column("sealed", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Index("event_by_campaign", "campaign", "sequence"),
+)
+Table(
+    "promotion",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _link("variant", "variant.id"),
+    Column("state", String(20), nullable=False),
+    _text("detail"),
+    Column("created", Float, nullable=False),
+    _seal(),
+)
+
+
+class Transaction:
+    """Rows as dictionaries, within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, table: str, *, order: str = "", last: bool = False, limit: int = 0, **equals: Any) -> list[Row]:
+        """Rows whose columns equal the given values (a tuple: any of them), by ``order``, backwards where ``last``."""
+        columns = metadata.tables[table].c
+        query = select(metadata.tables[table])
+        for name, value in equals.items():
+            query = query.where(columns[name].in_(value) if isinstance(value, tuple) else columns[name] == value)
+        if order:
+            query = query.order_by(columns[order].desc() if last else columns[order])
+        if limit:
+            query = query.limit(limit)
+        return [dict(row._mapping) for row in self._connection.execute(query)]
+
+    def first(self, table: str, *, order: str = "", last: bool = False, **equals: Any) -> Row | None:
+        rows = self.find(table, order=order, last=last, limit=1, **equals)
+        return rows[0] if rows else None
+
+    def starting_with(self, table: str, column: str, prefix: str) -> list[Row]:
+        chosen = metadata.tables[table]
+        query = select(chosen).where(chosen.c[column].startswith(prefix, autoescape=True)).order_by(chosen.c[column])
+        return [dict(row._mapping) for row in self._connection.execute(query)]
+
+    def events(self, campaign: str, after: int) -> list[Row]:
+        table = metadata.tables["event"]
+        query = select(table).where(table.c.campaign == campaign, table.c.sequence > after).order_by(table.c.sequence)
+        return [dict(row._mapping) for row in self._connection.execute(query)]
+
+    def column(self, table: str, name: str) -> list[Any]:
+        return list(self._connection.execute(select(metadata.tables[table].c[name])).scalars())
+
+    def query(self, sql: str, **values: Any) -> list[Row]:
+        """Rows of a statement in portable SQL with ``:name`` parameters."""
+        return [dict(row._mapping) for row in self._connection.execute(text(sql), values)]
+
+    def each(self, table: str, order: str) -> Iterator[Row]:
+        """All rows, without holding them all in memory."""
+        chosen = metadata.tables[table]
+        for row in self._connection.execute(select(chosen).order_by(chosen.c[order])):
+            yield dict(row._mapping)
+
+    def insert(self, table: str, **values: Any) -> Row:
+        """Add a sealed row; an integer ``id`` that is left out is the next one."""
+        chosen = metadata.tables[table]
+        if "id" in chosen.c and "id" not in values:
+            # One writer, so nobody takes the number meanwhile; knowing it before the insert lets the seal cover it.
+            values["id"] = self._connection.execute(select(func.coalesce(func.max(chosen.c.id), 0) + 1)).scalar_one()
+        row = _typed(chosen, values)
+        self._connection.execute(insert(chosen).values(row))
+        return row
+
+    def update(self, table: str, row: Row, **changes: Any) -> Row:
+        """Change a row that was read in this transaction and seal it anew."""
+        chosen = metadata.tables[table]
+        changed = _typed(chosen, {**row, **changes})
+        self._connection.execute(update(chosen).where(chosen.c.id == row["id"]).values(changed))
+        return changed
+
+    def journal(
+        self, campaign: str, kind: str, payload: Mapping[str, Json], subject: str = "", sealed: str = ""
+    ) -> Row:
+        """Append an event. ``subject`` (``table:id``) names the row it changed, ``sealed`` is that row's new seal."""
+        table = metadata.tables["event"]
+        newest = select(table.c.sequence, table.c.digest).order_by(table.c.sequence.desc()).limit(1)
+        before = self._connection.execute(newest).first()
+        event: Row = {
+            "sequence": before.sequence + 1 if before else 1,
+            "campaign": campaign,
+            "kind": kind,
+            "payload": canonical(dict(payload)),
+            "subject": subject,
+            "sealed": sealed,
+            "created": time.time(),
+        }
+        event["digest"] = event_digest(before.digest if before else "", event)
+        self._connection.execute(insert(table).values(event))
+        return event
+
+
+def _typed(table: Table, values: Row) -> Row:
+    """The row as it will be read back, sealed: a float column gives floats, whatever number went in."""
+    row = {}
+    for column in table.c:
+        if column.name != "seal":
+            value = values[column.name]
+            row[column.name] = float(value) if isinstance(column.type, Float) and value is not None else value
+    if "seal" in table.c:
+        row["seal"] = seal(table.name, row)
+    return row
+
+
+class Database:
+    """The rows of one archive.
+
+    Raises:
+        NotFoundError: There is no database and ``create`` is False.
+        ArchiveDamaged: The file is no database, or has a schema version that this release cannot use.
+    """
+
+    def __init__(self, file: Path, *, write: bool, create: bool = False) -> None:
+        self.file = file
+        self._lock = threading.RLock()
+        self._writer: Connection | None = None
+        self._reader = _connect(file, "ro")
+        try:
+            with self._translated():
+                if write:
+                    self._writer = _connect(file, "rwc" if create else "rw").connect()
+                    _prepare(self._writer, file, create)
+                else:
+                    with self._reader.begin() as connection:
+                        check_version(_version(connection), file, write=False)
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A consistent view; never blocks a writer and is never blocked."""
+        with self._translated(), self._reader.begin() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """All of it or nothing; durable when the block is left. One at a time."""
+        writer = self.must_write()
+        with self._lock, self._translated(), writer.begin():
+            yield Transaction(writer)
+
+    def must_write(self) -> Connection:
+        """Raises HyperagentError where the archive was opened for reading."""
+        if self._writer is None:
+            raise HyperagentError(
+                f"the archive {self.file.parent} is open for reading only", hint="open it with write=True"
+            )
+        return self._writer
+
+    def check(self) -> list[str]:
+        """What SQLite's own checks complain about, one line each."""
+        with self._translated(), self._reader.begin() as connection:
+            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        return [line for line in found if line != "ok"] + [
+            f"{table} row {row} refers to a missing {target}" for table, row, target, _ in broken
+        ]
+
+    def close(self) -> None:
+        with self._lock:
+            self._reader.dispose()  # first, so that the writer is the last to leave and folds the log back
+            if self._writer is not None:
+                self._writer.close()
+                self._writer.engine.dispose()
+                self._writer = None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            raise ValueError(f"the archive's rules refuse this: {error.orig}") from error
+        except (DBAPIError, sqlite3.Error) as error:
+            reason = str(getattr(error, "orig", None) or error)
+            if any(sign in reason for sign in ("malformed", "not a database", "decode", "no such")):
+                raise ArchiveDamaged(
+                    f"{self.file} is damaged or no archive database: {reason}",
+                    hint="restore the archive from a backup, or name another one with --archive",
+                ) from error
+            raise PrerequisiteError(
+                f"the database {self.file} cannot be used: {reason}", hint="check free disk space and permissions"
+            ) from error
+
+
+def _connect(file: Path, mode: str) -> Engine:
+    address = f"{file.absolute().as_uri()}?mode={mode}"
+
+    def connection() -> sqlite3.Connection:
+        return sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+    engine = create_engine("sqlite://", creator=connection, poolclass=QueuePool, pool_size=8, max_overflow=-1)
+
+    @hooks.listens_for(engine, "connect")
+    def settle(connection: sqlite3.Connection, _record: object) -> None:
+        if mode != "ro":
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @hooks.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if mode == "ro" else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _version(connection: Connection) -> int:
+    """The schema version; -1 where there is no table at all."""
+    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one()) if tables else -1
+
+
+def _prepare(connection: Connection, file: Path, create: bool) -> None:
+    with connection.begin():
+        version = _version(connection)
+        if version == -1 and create:
+            metadata.create_all(connection)
+        else:
+            check_version(version, file, write=True)
+            migrate(connection.exec_driver_sql, version, VERSION)
+        if version != VERSION:
+            connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")

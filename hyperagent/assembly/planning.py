@@ -1,0 +1,91 @@
+"""What a campaign would do at worst, before it does anything (``run --dry-run``)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from hyperagent.assembly.wiring import load_benchmarks, model_client, resolve_models
+from hyperagent.config import Config
+from hyperagent.protocols import ModelClient
+from hyperagent.types import ChatRequest, Plan, Task
+
+MUTATION_PROMPT_TOKENS = 8000
+"""Assumed upper bound of one prompt while rewriting; evidence and tool results are cut to stay below it."""
+
+
+@dataclass(frozen=True)
+class _Size:
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+    def __add__(self, other: _Size) -> _Size:
+        return _Size(self.calls + other.calls, self.tokens + other.tokens, self.cost + other.cost)
+
+    def __mul__(self, times: int) -> _Size:
+        return _Size(self.calls * times, self.tokens * times, self.cost * times)
+
+
+def plan(config: Config) -> Plan:
+    """Worst cases, computed without any model call.
+
+    Every task counts one call, as the seed program makes it, with its prompt at the upper bound and the reply at
+    ``models.max_tokens``; every attempt counts ``limits.mutation_calls`` calls; every variant becomes a parent once.
+    """
+    config = resolve_models(config, None)
+    benchmarks = load_benchmarks(config, None)
+    with model_client(config) as client:
+        validation = [task for entry, pack in benchmarks for task in pack.tasks("validation", entry.validation)]
+        train = [task for entry, pack in benchmarks for task in pack.tasks("train", entry.train)]
+        evaluation = _tasks(client, config, [*validation, *train])
+        mutation = _mutation(client, config)
+    steps = config.budget.steps or 4 * config.budget.variants
+    attempts_each = max(1, steps // max(config.budget.variants, 1))
+    whole = evaluation * (config.budget.variants + 1) + mutation * steps
+    affordable = _affordable(config, evaluation, evaluation + mutation * attempts_each)
+    notes = [f"programs are rewritten by {config.models.mutation}, tasks are solved by {config.models.evaluation}"]
+    if affordable < config.budget.variants:
+        notes.append(f"at worst the caps afford {affordable} of the {config.budget.variants} variants wanted")
+    return Plan(
+        variants=affordable,
+        steps=steps,
+        tasks_per_variant=len(validation),
+        train_tasks=len(train),
+        model_calls=whole.calls,
+        tokens=whole.tokens,
+        cost=whole.cost,
+        notes=tuple(notes),
+    )
+
+
+def _tasks(client: ModelClient, config: Config, tasks: list[Task]) -> _Size:
+    from hyperagent.models.wire import prompt_bound
+
+    size = _Size()
+    for task in tasks:
+        content = json.dumps(dict(task.input), ensure_ascii=False)
+        request = ChatRequest(config.models.evaluation, ({"role": "user", "content": content},))
+        prompt = prompt_bound(request)
+        cost = client.price(request, prompt, config.models.max_tokens)
+        size += _Size(1, prompt + config.models.max_tokens, cost)
+    return size
+
+
+def _mutation(client: ModelClient, config: Config) -> _Size:
+    model = config.models.mutation
+    if model.startswith("random/"):
+        return _Size()
+    request = ChatRequest(model, ({"role": "user", "content": ""},))
+    cost = client.price(request, MUTATION_PROMPT_TOKENS, config.models.max_tokens)
+    return _Size(1, MUTATION_PROMPT_TOKENS + config.models.max_tokens, cost) * config.limits.mutation_calls
+
+
+def _affordable(config: Config, seed: _Size, each: _Size) -> int:
+    """How many variants the caps on tokens and cost pay for, after the seed program."""
+    count = config.budget.variants
+    if config.budget.tokens:
+        count = min(count, max(config.budget.tokens - seed.tokens, 0) // max(each.tokens, 1))
+    if config.budget.cost and each.cost:
+        count = min(count, int(max(config.budget.cost - seed.cost, 0.0) / each.cost))
+    return count

@@ -1,0 +1,65 @@
+"""The command line. The only room that prints; nothing here computes.
+
+Nothing heavy is imported at module level (``--help`` answers at once): rich, SQLAlchemy, Docker and numpy come in with
+``hyperagent.assembly``, inside the commands that need them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperagent import __version__
+from hyperagent.cli import campaigns, checking, looking, resources, starting
+from hyperagent.cli.boundary import INTERRUPTED, install_signals
+from hyperagent.cli.context import context_of
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hyperagent",
+    help="Evolves agents that rewrite themselves: sandboxed, scored, archived, replayable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+starting.register(app)
+campaigns.register(app)
+looking.register(app)
+checking.register(app)
+resources.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"hyperagent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", help="Archive home; else $HYPERAGENT_ARCHIVE, else ./archive.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    context = context_of(ctx)
+    context.home = archive or context.home
+    context.debug = debug or context.debug
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    install_signals()
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None

@@ -1,0 +1,183 @@
+"""What every command gets: the assembly's functions, the environment, and the way to the archive.
+
+A test passes its own :class:`Context` (``runner.invoke(app, [...], obj=Context(given=...))``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
+
+import typer
+
+from hyperagent.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from hyperagent.config import Config
+    from hyperagent.protocols import Archive, Benchmark, Observer
+    from hyperagent.types import (
+        Campaign,
+        CampaignResult,
+        ChatReply,
+        Evaluation,
+        Interval,
+        PairedTest,
+        Plan,
+        ReplayReport,
+        Split,
+        Variant,
+    )
+
+ARCHIVE_VARIABLE = "HYPERAGENT_ARCHIVE"
+DEFAULT_ARCHIVE = "archive"
+
+ArchiveOption = Annotated[
+    Path | None, typer.Option("--archive", help="Archive home; else $HYPERAGENT_ARCHIVE, else ./archive.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+CampaignArgument = Annotated[
+    str | None, typer.Argument(metavar="[CAMPAIGN]", help="Name or id prefix; omitted: the newest.")
+]
+
+Progress = Callable[..., None]
+"""Called with a line of text, or with (bytes done, bytes in all)."""
+
+
+class Check(Protocol):
+    """One line of ``doctor``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def fix(self) -> str: ...
+
+
+class LocalModel(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def size_mb(self) -> int: ...
+    @property
+    def memory_mb(self) -> int: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def present(self) -> bool: ...
+    @property
+    def path(self) -> Path | str | None: ...
+
+
+class Runner(Protocol):
+    def run(self) -> CampaignResult: ...
+    def request_stop(self) -> None: ...
+    def cancel(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Replayer(Protocol):
+    def evaluation(self, variant: Variant) -> ReplayReport: ...
+    def mutation(self, variant: Variant) -> ReplayReport: ...
+    def live(self, variant: Variant) -> ReplayReport: ...
+    def close(self) -> None: ...
+
+
+class Assembly(Protocol):
+    """The functions of ``hyperagent.assembly`` that commands call."""
+
+    def open_archive(self, path: Path, write: bool = False, create: bool = False) -> Archive: ...
+    def plan(self, config: Config) -> Plan: ...
+    def new_campaign(self, config: Config, archive: Archive, observer: Observer) -> Runner: ...
+    def resume_campaign(
+        self,
+        campaign: Campaign,
+        archive: Archive,
+        observer: Observer,
+        change: Callable[[Config], Config] | None = None,
+    ) -> Runner: ...
+    def replayer(self, archive: Archive, observer: Observer) -> Replayer: ...
+    def evaluate_test(
+        self, variants: Sequence[Variant], archive: Archive, observer: Observer, limit: int | None = None
+    ) -> Mapping[str, Sequence[Evaluation]]: ...
+    def scores(
+        self, archive: Archive, variant: Variant, split: Split
+    ) -> Mapping[str, tuple[Sequence[str], Sequence[float]]]: ...
+    def paired(self, archive: Archive, a: Variant, b: Variant, split: Split) -> PairedTest: ...
+    def interval(self, archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None: ...
+    def metrics(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Mapping[str, float]]: ...
+    def doctor(self, archive_path: Path) -> Sequence[Check]: ...
+    def benchmarks(self) -> Mapping[str, Path]: ...
+    def benchmark(self, name: str, source: str) -> Benchmark: ...
+    def fetch_benchmark(self, name: str, source: str, from_directory: Path | None, progress: Progress) -> Any: ...
+    def models(self) -> Sequence[LocalModel]: ...
+    def pull_model(self, name: str, progress: Progress) -> Any: ...
+    def test_model(self, model_string: str, api_base: str) -> ChatReply: ...
+    def build_image(self, progress: Progress) -> str: ...
+    def sandbox_checks(self) -> Sequence[Check]: ...
+    def lock_holder(self, path: Path) -> Mapping[str, Any] | None: ...
+
+
+@dataclass
+class Context:
+    """What one process works with.
+
+    Attributes:
+        given: The assembly's functions, where a test brings its own; else the real ones are imported.
+        environment: The process environment.
+        home: From ``--archive`` before the verb; a verb's own ``--archive`` is stronger.
+        debug: Show tracebacks.
+    """
+
+    given: Assembly | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    home: Path | None = None
+    debug: bool = False
+
+    @property
+    def assembly(self) -> Assembly:
+        """Imported on first use: it pulls in the whole engine, which ``--help`` must not wait for."""
+        if self.given is None:
+            self.given = cast(Assembly, importlib.import_module("hyperagent.assembly"))
+        return self.given
+
+    def archive_path(self, option: Path | None) -> Path:
+        named = option or self.home or self.environment.get(ARCHIVE_VARIABLE) or DEFAULT_ARCHIVE
+        return Path(named).expanduser()
+
+    @contextmanager
+    def archive(self, option: Path | None, *, write: bool = False, create: bool = False) -> Iterator[Archive]:
+        archive = self.assembly.open_archive(self.archive_path(option), write=write, create=create)
+        try:
+            yield archive
+        finally:
+            archive.close()
+
+
+def context_of(ctx: Any) -> Context:
+    """The one context of this process, made on first use."""
+    root = ctx.find_root()
+    if not isinstance(root.obj, Context):
+        root.obj = Context()
+    return cast(Context, root.obj)
+
+
+def find_campaign(archive: Archive, reference: str | None) -> Campaign:
+    """The campaign meant; the newest where none is named.
+
+    Raises:
+        NotFoundError: No such campaign, or none at all.
+    """
+    if reference is not None:
+        return archive.campaign(reference)
+    campaigns = archive.campaigns()
+    if not campaigns:
+        raise NotFoundError(f"no campaign in the archive {archive.path}", hint="start one with `hyperagent run CONFIG`")
+    return max(campaigns, key=lambda campaign: campaign.created)

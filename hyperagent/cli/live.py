@@ -1,0 +1,142 @@
+"""Watching a running campaign: a live display on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from hyperagent.cli.output import say
+from hyperagent.report.table import clock, duration, interval
+from hyperagent.report.text import clean
+
+if TYPE_CHECKING:
+    from hyperagent.types import Progress
+
+_BAR = 30
+
+
+class Watcher(Protocol):
+    """A :class:`~hyperagent.protocols.Observer` that owns the terminal while it is entered."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *details: Any) -> None: ...
+    def progress(self, progress: Progress) -> None: ...
+    def message(self, text: str) -> None: ...
+
+
+def watcher(*, plain: bool) -> Watcher:
+    """The live display where stderr is a terminal and ``plain`` is not asked for, else plain lines."""
+    return PlainObserver() if plain or not sys.stderr.isatty() else LiveObserver()
+
+
+class PlainObserver:
+    """One line per change of the number of variants or of the best one, with the time since the start."""
+
+    def __init__(self) -> None:
+        self._last: object = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        pass
+
+    def progress(self, progress: Progress) -> None:
+        key = (progress.done, progress.best.id if progress.best else "", progress.campaign.state)
+        if key != self._last:
+            self._last = key
+            say(summary(progress))
+
+    def message(self, text: str) -> None:
+        say(clean(text, 500))
+
+
+class LiveObserver:
+    """A display that rich redraws in place on stderr; messages scroll above it."""
+
+    def __init__(self) -> None:
+        # Here and not above: rich takes a tenth of a second to import, which no other command should pay.
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._live = Live(
+            "starting ...", console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
+        )
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def progress(self, progress: Progress) -> None:
+        from rich.text import Text
+
+        text = Text("\n".join(panel(progress)), no_wrap=True, overflow="ellipsis")
+        text.highlight_words(["★"], "bold green")
+        with self._lock:
+            self._live.update(text, refresh=True)
+
+    def message(self, text: str) -> None:
+        with self._lock:
+            self._console.print(clean(text, 500))
+
+
+def summary(progress: Progress) -> str:
+    """One line: ``[0:01:23] 3/16 variants, 5 attempts, best 0.58 [0.48-0.67] (step 2), seed ..., ETA 4m 00s``."""
+    parts = [f"{progress.done}/{progress.target} variants", f"{progress.attempts} attempts"]
+    if progress.in_flight:
+        parts.append(f"{len(progress.in_flight)} in flight")
+    if progress.best is not None:
+        parts.append(f"best {_best(progress)}")
+    if progress.seed_interval is not None:
+        parts.append(f"seed {interval(progress.seed_interval)}")
+    parts.extend(spent(progress))
+    if progress.eta is not None:
+        parts.append(f"ETA {duration(progress.eta)}")
+    return f"[{clock(progress.seconds)}] {', '.join(parts)}"
+
+
+def panel(progress: Progress) -> list[str]:
+    """The lines of the live display."""
+    share = min(1.0, progress.done / progress.target) if progress.target else 0.0
+    filled = round(_BAR * share)
+    eta = f", ETA {duration(progress.eta)}" if progress.eta is not None else ""
+    bar = "━" * filled + "┄" * (_BAR - filled)
+    lines = [
+        f"campaign {clean(progress.campaign.name, 40)}  {clock(progress.seconds)}{eta}",
+        f"{bar}  {progress.done}/{progress.target} variants, {progress.attempts} attempts",
+    ]
+    lines += [f"  step {step:<4} {clean(doing, 60)}" for step, doing in progress.in_flight]
+    if progress.best is not None:
+        lines.append(f"★ best {_best(progress)}")
+    if progress.seed_interval is not None:
+        lines.append(f"  seed {interval(progress.seed_interval)}")
+    return [*lines, f"  spent {', '.join(spent(progress))}"]
+
+
+def spent(progress: Progress) -> list[str]:
+    """Tokens, dollars and calls so far, each against its cap where there is one."""
+    spend, caps = progress.spend, progress.caps
+    parts = [f"{spend.tokens:,}{f' of {caps.tokens:,}' if caps.tokens else ''} tokens"]
+    if spend.cost or caps.cost:
+        parts.append(f"${spend.cost:.2f}{f' of ${caps.cost:.2f}' if caps.cost else ''}")
+    if caps.seconds:
+        parts.append(f"{duration(progress.seconds)} of {duration(caps.seconds)}")
+    return parts
+
+
+def _best(progress: Progress) -> str:
+    best = progress.best
+    if best is None:
+        return ""
+    found = progress.best_interval
+    value = interval(found) if found else "?" if best.score is None else f"{best.score:.2f}"
+    return f"{value} (step {best.step})"

@@ -1,0 +1,31 @@
+"""Campaign configuration: the schema, and its way in and out of files."""
+
+from hyperagent.config.load import all_keys, change_resumable, from_json, load_config, to_json
+from hyperagent.config.schema import (
+    SELECTIONS,
+    BenchmarkConfig,
+    BudgetConfig,
+    Config,
+    LimitsConfig,
+    ModelsConfig,
+    SandboxConfig,
+    SearchConfig,
+)
+from hyperagent.config.template import render_template
+
+__all__ = [
+    "SELECTIONS",
+    "BenchmarkConfig",
+    "BudgetConfig",
+    "Config",
+    "LimitsConfig",
+    "ModelsConfig",
+    "SandboxConfig",
+    "SearchConfig",
+    "all_keys",
+    "change_resumable",
+    "from_json",
+    "load_config",
+    "render_template",
+    "to_json",
+]

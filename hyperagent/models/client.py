@@ -1,0 +1,180 @@
+"""Any provider through LiteLLM; the only place that knows it. Importing it takes seconds, so it happens in the call."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from hyperagent.errors import HyperagentError, ModelLost, ModelRequestInvalid, ModelUnavailable
+from hyperagent.types import ChatReply, ChatRequest, Json
+
+_EXAMPLES = "openai/gpt-4o-mini, anthropic/claude-3-5-haiku-latest, ollama_chat/NAME, hosted_vllm/NAME or local/auto"
+_REACH_SECONDS = 3.0
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars per million tokens, used for models that LiteLLM's price list does not know."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+
+
+class LiteLLMClient:
+    """Answers requests for LiteLLM model strings (``provider/name``).
+
+    Args:
+        api_base: Base URL of an OpenAI-compatible server; empty = the provider's own.
+        prices: For models without a known price.
+    """
+
+    def __init__(self, api_base: str = "", prices: Prices | None = None) -> None:
+        self._api_base = api_base
+        self._prices = prices or Prices()
+        self._lock = threading.Lock()
+        self._answered: set[str] = set()
+
+    def complete(self, request: ChatRequest, *, timeout: float) -> ChatReply:
+        """See :class:`~hyperagent.protocols.ModelClient`. ``timeout`` in seconds."""
+        litellm = _litellm()
+        provider = _provider(litellm, request.model)
+        if request.model not in self._answered:
+            self._check_reachable(request.model)
+        options: dict[str, Any] = {**request.parameters, **self._address(provider)}
+        try:
+            response = litellm.completion(
+                model=request.model,
+                messages=[dict(message) for message in request.messages],
+                timeout=timeout,
+                num_retries=0,
+                max_retries=0,
+                drop_params=True,
+                **options,
+            )
+        except Exception as error:  # noqa: BLE001 (boundary: LiteLLM lets providers' own exceptions through)
+            raise self._translated(litellm, error, request.model, provider) from None
+        reply = self._reply(response, request)
+        with self._lock:
+            self._answered.add(request.model)
+        return reply
+
+    def price(self, request: ChatRequest, prompt_tokens: int, completion_tokens: int) -> float:
+        """US dollars: LiteLLM's price list, else the configured prices."""
+        litellm = _litellm()
+        try:
+            prompt, completion = litellm.cost_per_token(
+                model=request.model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
+            )
+        except Exception:  # noqa: BLE001 (boundary: an unlisted model raises a bare Exception subclass, not one of its own)
+            prompt = completion = 0.0
+        known = float(prompt) + float(completion)
+        return known or (prompt_tokens * self._prices.prompt + completion_tokens * self._prices.completion) / 1e6
+
+    def _address(self, provider: str) -> dict[str, str]:
+        if not self._api_base:
+            return {}
+        address = {"api_base": self._api_base}
+        if provider == "openai" and not os.environ.get("OPENAI_API_KEY"):
+            address["api_key"] = "none"  # servers of one's own rarely want a key, but the client library insists on one
+        return address
+
+    def _check_reachable(self, model: str) -> None:
+        """Fail at once, before the first call, where nobody listens: retries would only delay the message."""
+        if not self._api_base:
+            return
+        url = urlsplit(self._api_base)
+        port = url.port or _DEFAULT_PORTS.get(url.scheme, 80)
+        try:
+            socket.create_connection((url.hostname or "", port), timeout=_REACH_SECONDS).close()
+        except OSError as error:
+            raise ModelUnavailable(
+                f"{model}: no server answers at {self._api_base} ({error.strerror or error})",
+                hint="Start the server, or correct models.api_base.",
+            ) from None
+
+    def _reply(self, response: Any, request: ChatRequest) -> ChatReply:
+        try:
+            choice = response.choices[0]
+            data: Mapping[str, Json] = choice.message.model_dump()
+            usage = response.usage
+            prompt, completion = int(usage.prompt_tokens), int(usage.completion_tokens)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise ModelLost(f"{request.model}: the provider's reply has no message or no usage") from None
+        message = {"role": "assistant", "content": data.get("content")}
+        if data.get("tool_calls"):
+            message["tool_calls"] = data["tool_calls"]
+        cost = self.price(request, prompt, completion)
+        return ChatReply(message, str(choice.finish_reason or "stop"), prompt, completion, cost)
+
+    def _translated(self, litellm: Any, error: Exception, model: str, provider: str) -> HyperagentError:
+        kinds = litellm.exceptions
+        said = f"{model}: {_first_line(error)}"
+        if isinstance(error, kinds.AuthenticationError | kinds.PermissionDeniedError):
+            return ModelUnavailable(said, hint=self._key_hint(litellm, model))
+        if isinstance(error, kinds.NotFoundError):
+            return ModelUnavailable(said, hint=f"Check the model's name; the provider is {provider!r}.")
+        if isinstance(error, kinds.BadRequestError | kinds.UnprocessableEntityError):
+            return ModelRequestInvalid(said)
+        if any(isinstance(cause, ConnectionRefusedError | socket.gaierror) for cause in _causes(error)) and (
+            model not in self._answered
+        ):
+            where = self._api_base or f"the provider {provider!r}"
+            return ModelUnavailable(f"{said} (cannot reach {where})", hint="Check the network and models.api_base.")
+        lost = ModelLost(said)
+        lost.retry_after = _retry_after(error)
+        return lost
+
+    def _key_hint(self, litellm: Any, model: str) -> str:
+        missing = litellm.validate_environment(model).get("missing_keys") or []
+        if missing:
+            return f"Set {' and '.join(missing)}."
+        where = f" at {self._api_base}" if self._api_base else ""
+        return f"The key is refused{where}: check the environment variable that holds it, or models.api_base."
+
+
+def _litellm() -> Any:
+    # Without this, the import fetches a price list from the network.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm
+
+    litellm.suppress_debug_info = True
+    return litellm
+
+
+def _provider(litellm: Any, model: str) -> str:
+    try:
+        return str(litellm.get_llm_provider(model)[1])
+    except litellm.exceptions.BadRequestError:
+        raise ModelUnavailable(f"{model!r} names no known provider", hint=f"Use for example {_EXAMPLES}.") from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    for _ in range(20):
+        if current is None:
+            return
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Seconds from a ``Retry-After`` header, wherever LiteLLM left the headers; None without one (or with a date)."""
+    response = getattr(error, "response", None)
+    for headers in (getattr(error, "litellm_response_headers", None), getattr(response, "headers", None)):
+        value = headers.get("retry-after") if headers is not None else None
+        try:
+            return float(value) if value is not None else None
+        except ValueError:
+            return None
+    return None

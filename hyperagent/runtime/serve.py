@@ -1,0 +1,122 @@
+"""The runner's main loop: one ``open`` frame, then one answer for each ``run`` frame, until stdin ends.
+
+Every answer carries the request's nonce: a program that finds the way to this process's stdout cannot forge one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from . import guard, job, shim, trees, wire, zygote
+
+_TRANSCRIPT = 1 << 20
+
+
+class Runner:
+    """The state of one session: the program's files, the fork server, the settings of the ``open`` frame.
+
+    Settings: ``base`` (folder that is emptied for each run), ``output_bytes``, ``address_space_mb``, ``environment``,
+    ``model_socket`` (path or ""), ``port`` (loopback port of the model; 0 = any).
+    """
+
+    def __init__(self, host: int, server: tuple[int, socket.socket], settings: dict[str, Any], body: bytes) -> None:
+        self._host = host
+        self._zygote_pid, self._zygote = server
+        self._settings = settings
+        files = trees.read_tar(body)
+        self._program = _below("program/", files)
+        self._evidence = _below("evidence/", files)
+        self._paths = {name: os.path.join(settings["base"], name) for name in ("run", "program", "repo", "evidence")}
+        self._environment = self._make_environment()
+
+    def _make_environment(self) -> dict[str, str]:
+        settings = self._settings
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": self._paths["run"],
+            "TMPDIR": self._paths["run"],
+            "LANG": "C.UTF-8",
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        if settings["model_socket"]:
+            url = f"http://127.0.0.1:{shim.start(settings['model_socket'], settings['port'])}/v1"
+            environment |= {"OPENAI_BASE_URL": url, "OPENAI_API_BASE": url, "OPENAI_API_KEY": "placeholder"}
+        environment.update(settings["environment"])
+        return environment
+
+    def run(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """One run; the answer's header and, for an edited program, its tar."""
+        self._furnish(request["kind"])
+        chat = os.path.join(self._paths["run"], "chat.md")
+        payload = {
+            "kind": request["kind"],
+            "arguments": request["arguments"],
+            "environment": self._environment,
+            "address_space_mb": self._settings["address_space_mb"],
+            "chat": chat,
+            **{name: self._paths[name] for name in ("program", "repo", "evidence")},
+        }
+        limit = self._settings["output_bytes"]
+        process = job.Process(self._zygote, self._zygote_pid, self._host, limit)
+        answer = process.run(json.dumps(payload).encode("ascii"), request["seconds"]).describe()
+        transcript = trees.read_regular(chat, _TRANSCRIPT) or b""
+        answer["transcript"] = transcript.decode("utf-8", "replace")
+        body = b""
+        if request["kind"] == "meta" and answer["status"] == "ok":
+            try:
+                body = trees.collect(self._paths["repo"], limit)
+            except (trees.TooLarge, OSError, UnicodeError) as error:
+                answer |= {"status": "output", "error": f"the edited program cannot be taken: {error}", "value": None}
+        return answer, body
+
+    def _furnish(self, kind: str) -> None:
+        """Fresh folders: a run sees nothing of the runs before it."""
+        guard.wipe(self._settings["base"])
+        if self._settings["shared_memory"]:
+            guard.wipe(self._settings["shared_memory"])
+        os.mkdir(self._paths["run"])
+        trees.write(self._paths["program"], self._program)
+        if kind == "meta":
+            trees.write(self._paths["repo"], self._program)
+            trees.write(self._paths["evidence"], self._evidence, read_only=True)
+
+
+def _below(prefix: str, files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name.removeprefix(prefix): data for name, data in files.items() if name.startswith(prefix)}
+
+
+def _take_streams() -> tuple[int, int]:
+    """Move the host's streams away from 0 and 1, where every child would inherit them."""
+    host_in, host_out = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return host_in, host_out
+
+
+def main() -> None:
+    """Serve until the host hangs up. Ends with code 1 when the program has broken what the next run would need."""
+    guard.set_dumpable(False)
+    guard.adopt_orphans()
+    host_in, host_out = _take_streams()
+    server = zygote.start(close=(host_in, host_out))
+    try:
+        settings, body = wire.read_frame(host_in)
+        runner = Runner(host_in, server, settings, body)
+        wire.write_frame(host_out, {"nonce": settings["nonce"], "ready": True})
+        while True:
+            request, _ = wire.read_frame(host_in)
+            answer, body = runner.run(request)
+            wire.write_frame(host_out, {**answer, "nonce": request["nonce"]}, body)
+    except (EOFError, BrokenPipeError, job.HostGone):
+        return
+    except (job.RunnerBroken, OSError) as error:
+        sys.exit(f"runner: {error!r}")
+    finally:
+        guard.sweep(server[0])

@@ -1,0 +1,152 @@
+"""The same runner as a plain child process. It isolates nothing: for tests and like-for-like benchmarks only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hyperagent.errors import SandboxLost, SandboxUnavailable
+from hyperagent.sandbox import policy, reaper
+from hyperagent.sandbox.session import FramedSession
+from hyperagent.types import JobSpec, SandboxInfo
+
+WARNING = (
+    "the process backend isolates nothing: programs run as you, with your files and your network; "
+    "use it for tests and benchmarks only"
+)
+_PREFIX = "hyperagent-process-"
+_CLOSE_SECONDS = 5.0
+
+
+class ProcessSandbox:
+    """A :class:`~hyperagent.protocols.Sandbox` without any isolation.
+
+    Args:
+        owner: Names the archive whose leftovers :meth:`reap` removes.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+
+    @property
+    def info(self) -> SandboxInfo:
+        version = ".".join(map(str, sys.version_info[:3]))
+        return SandboxInfo(backend="process", isolation="none", image=f"python-{version}", warnings=(WARNING,))
+
+    def prepare(self) -> None:
+        if not sys.platform.startswith("linux"):
+            raise SandboxUnavailable("the process backend needs Linux", hint="use sandbox.backend = docker")
+        self.reap()
+
+    def reap(self) -> int:
+        """Remove the folders of dead drivers; their runners ended by themselves when their stdin closed."""
+        count = 0
+        for marker in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/driver"):
+            with contextlib.suppress(OSError, ValueError):
+                owner, driver = marker.read_text().split("\n")
+                if reaper.is_leftover({reaper.OWNER: owner, reaper.DRIVER: driver}, self._owner):
+                    shutil.rmtree(marker.parent, ignore_errors=True)
+                    count += 1
+        return count
+
+    @contextmanager
+    def session(self, spec: JobSpec) -> Iterator[FramedSession]:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        try:
+            base = folder / "tmp"
+            base.mkdir()
+            (folder / "driver").write_text(f"{self._owner}\n{reaper.driver_name()}")
+            with ProcessTransport(folder) as transport:
+                session = FramedSession(transport, spec)
+                socket = spec.model_directory / policy.MODEL_SOCKET if spec.model_directory else ""
+                settings = {"base": str(base), "shared_memory": "", "model_socket": str(socket), "port": 0}
+                session.open(spec, settings)
+                yield session
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class ProcessTransport:
+    """Pipes to a runner that is a child of this process."""
+
+    def __init__(self, folder: Path) -> None:
+        python = getattr(
+            sys, "_base_executable", sys.executable
+        )  # a virtual environment's packages are not the image's
+        environment = {**policy.ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
+        runner = policy.runtime_directory() / "runner.py"
+        try:
+            self._process = subprocess.Popen(
+                [python, "-s", "-P", "-B", str(runner)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                cwd=folder,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxLost(f"the runner could not be started: {error}") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        for stream in (self._stdin, self._stdout):
+            os.set_blocking(stream.fileno(), False)
+
+    def __enter__(self) -> ProcessTransport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._stdin.close()  # the runner clears up after itself and ends
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_CLOSE_SECONDS)
+        self.destroy()
+        self._stdout.close()
+
+    def send(self, data: bytes, deadline: float) -> None:
+        view = memoryview(data)
+        while view:
+            _wait(self._stdin.fileno(), select.POLLOUT, deadline)
+            with contextlib.suppress(BlockingIOError):
+                view = view[os.write(self._stdin.fileno(), view) :]
+
+    def receive(self, size: int, deadline: float) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            _wait(self._stdout.fileno(), select.POLLIN, deadline)
+            part = os.read(self._stdout.fileno(), min(size - len(parts), 1 << 20))
+            if not part:
+                raise EOFError("the runner has ended")
+            parts += part
+        return bytes(parts)
+
+    def destroy(self) -> None:
+        """Kill the runner's whole process group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def verdict(self) -> str:
+        try:
+            return f"the runner ended with code {self._process.wait(_CLOSE_SECONDS)}"
+        except subprocess.TimeoutExpired:
+            return "the runner's answers are garbled"
+
+
+def _wait(descriptor: int, events: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(descriptor, events)
+    if not poll.poll(1000 * max(0.0, deadline - time.monotonic())):
+        raise TimeoutError("the runner does not answer")

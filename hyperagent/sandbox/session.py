@@ -1,0 +1,138 @@
+"""The host's side of a session, whatever carries its bytes: frames out, frames in, a clock of its own."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, cast
+
+from hyperagent.errors import SandboxLost
+from hyperagent.sandbox.frames import BrokenFrame, encode_frame, read_frame
+from hyperagent.sandbox.policy import STATUSES
+from hyperagent.sandbox.transfer import pack, stream_cap, unpack
+from hyperagent.types import JobSpec, Json, RunRequest, RunResult
+
+OPEN_SECONDS = 60.0
+GRACE_SECONDS = 5.0
+"""How much longer than the runner the host waits before it kills the whole sandbox."""
+_TEXT_BYTES = 8 << 20
+"""Room for transcript, output tail and error in a header, JSON escapes included."""
+
+
+class Transport(Protocol):
+    """The bytes of one sandbox."""
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Raises OSError (TimeoutError past the deadline, a ``time.monotonic()`` value)."""
+
+    def receive(self, size: int, deadline: float) -> bytes:
+        """Exactly ``size`` bytes; raises EOFError, OSError (TimeoutError past the deadline)."""
+
+    def destroy(self) -> None:
+        """Kill everything inside, at once. Never raises."""
+
+    def verdict(self) -> str:
+        """Why the stream broke, in a few words, where that was the program's doing.
+
+        Raises:
+            SandboxLost: It was not.
+        """
+
+
+class FramedSession:
+    """A :class:`~hyperagent.protocols.Session` over a transport."""
+
+    def __init__(self, transport: Transport, spec: JobSpec) -> None:
+        self._transport = transport
+        self._job = spec.job
+        self._limit = spec.limits.output_bytes
+        self._broken = ""
+
+    def open(self, spec: JobSpec, settings: Mapping[str, Json]) -> None:
+        """Hand the runner its settings and files and wait until it is ready.
+
+        Raises:
+            SandboxLost: It did not get ready.
+        """
+        files = {f"program/{name}": data for name, data in spec.program.items()}
+        files |= {f"evidence/{name}": data for name, data in spec.evidence.items()}
+        common = {
+            "output_bytes": self._limit,
+            "address_space_mb": 2 * spec.limits.memory_mb + 256,
+            "environment": dict(spec.environment),
+        }
+        deadline = time.monotonic() + OPEN_SECONDS
+        try:
+            self._exchange({**common, **settings}, pack(files), deadline)
+        except (OSError, EOFError, BrokenFrame) as error:
+            raise SandboxLost(
+                f"the sandbox of job {spec.job} did not start: {error or type(error).__name__}",
+                hint="`hyperagent sandbox doctor` checks the engine and the image",
+            ) from error
+
+    def run(self, request: RunRequest) -> RunResult:
+        if self._broken:
+            return RunResult(status="killed", error=self._broken)
+        began = time.monotonic()
+        header = {"kind": request.kind, "arguments": dict(request.arguments), "seconds": request.seconds}
+        try:
+            answer, body = self._exchange(header, b"", began + request.seconds + GRACE_SECONDS)
+            return self._result(request, answer, body)
+        except TimeoutError:
+            self._give_up("the sandbox was killed because an earlier run in it could not be stopped")
+            return RunResult(
+                status="timeout", error="the run could not be stopped from inside", seconds=time.monotonic() - began
+            )
+        except (OSError, EOFError, BrokenFrame) as error:
+            try:
+                reason = self._transport.verdict()
+            finally:
+                self._give_up("an earlier run destroyed the sandbox")
+            text = f"the program destroyed its sandbox: {reason or error or type(error).__name__}"
+            return RunResult(status="killed", error=text, seconds=time.monotonic() - began)
+
+    def _give_up(self, reason: str) -> None:
+        self._broken = reason
+        self._transport.destroy()
+
+    def _exchange(self, header: Mapping[str, Json], body: bytes, deadline: float) -> tuple[dict[str, Json], bytes]:
+        """Send one frame, read its answer; the nonce keeps a program from answering in the runner's place."""
+        nonce = secrets.token_hex(16)
+        self._transport.send(encode_frame({**header, "nonce": nonce}, body), deadline)
+        answer, data = read_frame(
+            lambda size: self._transport.receive(size, deadline),
+            max_header=2 * self._limit + _TEXT_BYTES,
+            max_body=stream_cap(self._limit),
+        )
+        if answer.get("nonce") != nonce:
+            raise BrokenFrame("the answer is not the runner's")
+        return answer, data
+
+    def _result(self, request: RunRequest, answer: dict[str, Json], body: bytes) -> RunResult:
+        status = answer.get("status")
+        numbers = [answer.get(name) for name in ("seconds", "peak_mb")]
+        texts = [answer.get(name, "") for name in ("error", "transcript", "stdout")]
+        if (
+            status not in STATUSES
+            or not all(isinstance(text, str) for text in texts)
+            or not all(isinstance(number, (int, float)) for number in numbers)
+        ):
+            raise BrokenFrame("the answer has the wrong shape")
+        tree = None
+        if request.kind == "meta" and status == "ok":
+            try:
+                tree = MappingProxyType(dict(unpack(body, self._limit)))
+            except ValueError as error:
+                status, texts[0] = "output", f"the edited program cannot be taken: {error}"
+        return RunResult(
+            status=cast(Any, status),
+            value=answer.get("value") if status == "ok" else None,
+            tree=tree,
+            error=texts[0],
+            transcript=texts[1],
+            stdout=texts[2],
+            seconds=float(cast(float, numbers[0])),
+            peak_mb=float(cast(float, numbers[1])),
+        )

@@ -1,0 +1,154 @@
+"""What every :class:`~hyperagent.protocols.Benchmark` promises, run against every source of every shipped pack.
+
+A source without real data is always tested; the others need ``HYPERAGENT_BENCHMARK_DATA``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from hyperagent.evaluation.manifest import find_packs, read_manifest
+from hyperagent.evaluation.pack import Pack, load_pack
+from hyperagent.protocols import Benchmark
+from hyperagent.types import Split
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+garbage = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.just("response"), inner),
+    max_leaves=8,
+)
+
+
+def sources() -> Iterator[Any]:
+    for name in find_packs():
+        for source in read_manifest(name).sources:
+            yield pytest.param((name, source.name), marks=[pytest.mark.data] if source.file else [], id=source.name)
+
+
+@pytest.fixture(scope="module", params=sources())
+def benchmark(request: pytest.FixtureRequest) -> Benchmark:
+    return load_pack(*request.param)
+
+
+@pytest.fixture(scope="module")
+def pack(benchmark: Benchmark) -> Pack:
+    assert isinstance(benchmark, Pack)
+    return benchmark
+
+
+def test_tasks_are_the_same_every_time_and_their_first_ones_are_a_prefix(benchmark: Benchmark) -> None:
+    for split in SPLITS:
+        tasks = benchmark.tasks(split)
+        assert len(tasks) >= 50
+        assert list(benchmark.tasks(split, 7)) == list(tasks[:7])
+        assert list(benchmark.tasks(split, 10**6)) == list(tasks)
+        assert all((task.split, task.benchmark) == (split, benchmark.name) for task in tasks)
+
+
+def test_ids_are_unique_and_no_group_or_input_straddles_splits(benchmark: Benchmark) -> None:
+    tasks = [task for split in SPLITS for task in benchmark.tasks(split)]
+    assert len({task.id for task in tasks}) == len(tasks)
+    for key in ([task.group for task in tasks], [task.input["problem"] for task in tasks]):
+        homes = {(value, task.split) for value, task in zip(key, tasks, strict=True)}
+        assert len(homes) == len(set(key))
+
+
+def test_inputs_are_json_and_hold_nothing_hidden(pack: Pack) -> None:
+    source = pack.manifest.source(pack.source)
+    canary = "HYPERAGENT-BENCH canary"
+    for split in SPLITS:
+        for task in pack.tasks(split):
+            assert tuple(task.input) == (*source.fields, "instructions", "answers")
+            text = json.dumps(task.input)
+            assert json.loads(text) == task.input
+            assert canary not in text
+            assert pack.manifest.canary not in text
+            assert task.input["answers"] == list(pack.labels)
+            assert all(label in task.input["instructions"] for label in pack.labels)
+            assert "label" not in task.input
+            assert "hidden=" not in repr(replace(task, input={}))
+
+
+def test_the_order_says_nothing_about_the_labels(pack: Pack) -> None:
+    for split in SPLITS:
+        truth = [pack.labels.index(task.hidden["label"]) for task in pack.tasks(split)]
+        assert stats.spearmanr(range(len(truth)), truth).pvalue > 0.005
+        runs = sum(a == b for a, b in pairwise(truth))
+        chance = sum((truth.count(label) / len(truth)) ** 2 for label in set(truth))
+        # Neither sorted nor interleaved: neighbours agree about as often as any two tasks.
+        assert stats.binomtest(runs, len(truth) - 1, chance).pvalue > 0.005
+
+
+def test_the_target_scores_one_and_every_other_label_zero(pack: Pack) -> None:
+    for task in pack.tasks("train", 20):
+        for label in pack.labels:
+            for prediction in (label, {"response": label, "confidence": 0.5}):
+                grade = pack.grade(task, prediction)
+                assert grade.valid
+                assert grade.score == (label == task.hidden["label"])
+
+
+@given(garbage)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_grading_never_raises_on_garbage(benchmark: Benchmark, prediction: Any) -> None:
+    task = benchmark.tasks("validation", 1)[0]
+    grade = benchmark.grade(task, prediction)
+    assert 0 <= grade.score <= 1
+    assert grade.valid or (grade.score == 0 and grade.detail)
+
+
+def test_feedback_is_the_target_and_only_on_train(benchmark: Benchmark) -> None:
+    for task in benchmark.tasks("train"):
+        assert benchmark.feedback(task) == {"target": task.hidden["label"]}
+    for split in ("validation", "test"):
+        with pytest.raises(ValueError, match=split):
+            benchmark.feedback(benchmark.tasks(split, 1)[0])
+
+
+def test_null_and_perfect_agents_get_what_they_deserve(pack: Pack) -> None:
+    tasks = pack.tasks("test")
+    null = pack.metrics(tasks, [None] * len(tasks))
+    perfect = pack.metrics(tasks, [task.hidden["label"] for task in tasks])
+    assert (null["n"], null[pack.metric], null["invalid"]) == (len(tasks), 0, 1)
+    assert (perfect["n"], perfect[pack.metric], perfect["invalid"]) == (len(tasks), 1, 0)
+    assert perfect["nmae"] == 0 < perfect["constant_nmae"] < null["nmae"]
+    for name in ("constant_baseline", "length_baseline", "constant_nmae"):
+        assert null[name] == perfect[name]
+        assert 0 < null[name] < 0.7
+
+
+def test_a_constant_agent_scores_the_constant_baseline(pack: Pack) -> None:
+    tasks = pack.tasks("validation")
+    found = [pack.metrics(tasks, [label] * len(tasks)) for label in pack.labels]
+    assert found[0]["constant_baseline"] in [each[pack.metric] for each in found]
+
+
+def test_missing_answers_are_never_dropped(pack: Pack) -> None:
+    tasks = pack.tasks("test")
+    half = [task.hidden["label"] if index % 2 else None for index, task in enumerate(tasks)]
+    found = pack.metrics(tasks, half)
+    assert found["n"] == len(tasks)
+    assert found[pack.metric] == pytest.approx(len(tasks) // 2 / len(tasks))
+
+
+def test_no_tasks_are_no_error(benchmark: Benchmark) -> None:
+    assert benchmark.metrics([], [])["n"] == 0
+
+
+def test_threads_see_the_same(benchmark: Benchmark) -> None:
+    tasks = benchmark.tasks("train", 30)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda task: (benchmark.tasks("train", 30), benchmark.grade(task, "correct")), tasks))
+    assert all(list(seen) == list(tasks) for seen, _ in found)
+    assert [grade for _, grade in found] == [benchmark.grade(task, "correct") for task in tasks]
