@@ -210,10 +210,13 @@ def render(figures: Figures) -> str:
         "To look further:",
         f"  hyperagent lineage {model}",
         f"  hyperagent show {best}",
-        f"  hyperagent diff {best}",
         f"  hyperagent replay {best}               # from recorded calls: the same bytes, no model needed",
-        f"  hyperagent replay {best} --mutation    # the edit that made it: the same git tree",
     ]
+    if figures.rows[1].step > 0:
+        lines += [
+            f"  hyperagent replay {best} --mutation    # the edit that made it: the same git tree",
+            f"  hyperagent diff {best}",
+        ]
     return "\n".join(lines)
 
 

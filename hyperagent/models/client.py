@@ -55,6 +55,7 @@ class LiteLLMClient:
                 num_retries=0,
                 max_retries=0,
                 drop_params=True,
+                _skip_mcp_handler=True,  # it would import a package of LiteLLM's extras as soon as there are tools
                 **options,
             )
         except Exception as error:  # noqa: BLE001 (boundary: LiteLLM lets providers' own exceptions through)
@@ -126,12 +127,18 @@ class LiteLLMClient:
         ):
             where = self._api_base or f"the provider {provider!r}"
             return ModelUnavailable(f"{said} (cannot reach {where})", hint="Check the network and models.api_base.")
+        if not self._api_base and model not in self._answered and self._missing_keys(litellm, model):
+            # Some providers' clients report a missing key as if it were the server's own failure.
+            return ModelUnavailable(said, hint=self._key_hint(litellm, model))
         lost = ModelLost(said)
         lost.retry_after = _retry_after(error)
         return lost
 
+    def _missing_keys(self, litellm: Any, model: str) -> list[str]:
+        return list(litellm.validate_environment(model).get("missing_keys") or [])
+
     def _key_hint(self, litellm: Any, model: str) -> str:
-        missing = litellm.validate_environment(model).get("missing_keys") or []
+        missing = self._missing_keys(litellm, model)
         if missing:
             return f"Set {' and '.join(missing)}."
         where = f" at {self._api_base}" if self._api_base else ""

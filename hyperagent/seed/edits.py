@@ -105,11 +105,7 @@ def draw(option: dict[str, Any], random: Any) -> Any:
 
 
 def constant_schema(files: Files, evidence: Evidence) -> dict[str, Any] | None:
-    names = [
-        f"{file}:{name}"
-        for file in (TASK, "meta_agent.py", "constrained.py")
-        for name in code.constants(files.get(file, ""))
-    ]
+    names = [f"{file}:{name}" for file in CONSTANTS_OF for name in code.constants(files.get(file, ""))]
     return {"name": _enum(names), "change": _enum(["halve", "double", "add one", "subtract one"])} if names else None
 
 

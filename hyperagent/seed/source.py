@@ -25,6 +25,7 @@ def same_behaviour(old: str, new: str) -> bool:
     return _shape(old) == _shape(new)
 
 
+@functools.lru_cache(maxsize=64)
 def _shape(text: str) -> str:
     tree = ast.parse(text)  # a tree of its own: it is changed below
     for node in ast.walk(tree):

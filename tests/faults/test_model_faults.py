@@ -12,7 +12,7 @@ from hyperagent.errors import ModelLost, ModelRequestInvalid, ModelUnavailable
 from hyperagent.models import FaultyClient, ScriptedClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
-from doors import Bench, CapMeter, ask  # noqa: E402 (its folder is not on the path before)
+from doors import Bench, CapMeter, ask
 
 
 def answering() -> ScriptedClient:

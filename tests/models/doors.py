@@ -58,7 +58,9 @@ class Door(http.client.HTTPConnection):
         self.sock.settimeout(30)
         self.sock.connect(str(self.directory / "model.sock"))
 
-    def call(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    def call(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
         self.request(method, path, body, headers or {})
         response = self.getresponse()
         return response.status, response.read()

@@ -282,7 +282,5 @@ def test_a_broken_recorder_is_the_engines_problem_not_the_programs(bench: Bench)
 def test_a_broker_is_a_broker(bench: Bench) -> None:
     from hyperagent.protocols import Broker
 
-    broker: Broker = LocalBroker(
-        echo_client(), bench.recorder, runtime_directory=bench.directory, timeout=1, retries=0
-    )
+    broker: Broker = LocalBroker(echo_client(), bench.recorder, runtime_directory=bench.directory, timeout=1, retries=0)
     assert broker is not None

@@ -32,7 +32,9 @@ SCHEMA = {
 
 def ask(seed: int) -> str:
     form = {"type": "json_schema", "json_schema": {"schema": SCHEMA}}
-    request = ChatRequest("random/uniform", ({"role": "user", "content": "q"},), {"seed": seed, "response_format": form})
+    request = ChatRequest(
+        "random/uniform", ({"role": "user", "content": "q"},), {"seed": seed, "response_format": form}
+    )
     reply = UniformClient().complete(request, timeout=1)
     assert (reply.prompt_tokens, reply.completion_tokens, reply.cost) == (0, 0, 0.0)
     return str(reply.message["content"])
