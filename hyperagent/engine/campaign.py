@@ -112,6 +112,7 @@ class CampaignRunner:
             if variant.status in ("mutating", "pending"):
                 self._open.append(variant)
         self._guarded(self._seed_step)
+        self._busy.clear()
         workers = [threading.Thread(target=self._work, name=f"worker-{i}") for i in range(self._config.search.workers)]
         for worker in workers:
             worker.start()

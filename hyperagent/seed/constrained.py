@@ -20,7 +20,7 @@ from llm import chat
 from selfcheck import check
 
 CANDIDATES = 40  # edits drawn and measured before the model is asked
-SHOWN = 8  # of these, how many the model sees
+SHOWN = 5  # of these, how many the model sees
 ROUNDS = 2  # replies asked for: the first and one repair
 DRAWS = 50  # random edits tried where no reply fits
 MAX_TOKENS = 120

@@ -50,10 +50,10 @@ def test_every_variant_replays_identically_without_a_model(person: Person, tmp_p
         for variant in person.asks("ls", "first")["variants"]:
             if not variant["commit"]:
                 continue
-            reports = person.asks("replay", variant["id"])["replays"]
+            reports = person.asks("replay", variant["id"])["reports"]
             assert [report["identical"] for report in reports] == [True], reports
             if variant["step"]:
-                reports = person.asks("replay", variant["id"], "--mutation")["replays"]
+                reports = person.asks("replay", variant["id"], "--mutation")["reports"]
                 assert [report["identical"] for report in reports] == [True], reports
     finally:
         del person.environment["HYPERAGENT_MODELS"]
