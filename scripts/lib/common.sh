@@ -71,21 +71,22 @@ create_venv() {
     venv_place "$python" >"$VENV/.place"
 }
 
-# ensure_venv [EXTRA]: the package and its dependencies in .venv; does nothing where they are up to date.
+# ensure_venv [EXTRA]: the package and its locked dependencies in .venv; does nothing where they are up to date.
 ensure_venv() {
-    local extra=${1:-} python stamp content
+    local extra=${1:-} python stamp content lock
     require_basics
     python=$(find_python)
     if [ "$(cat -- "$VENV/.place" 2>/dev/null)" != "$(venv_place "$python")" ]; then create_venv "$python"; fi
     stamp="$VENV/.installed${extra:+-$extra}"
-    content=$(git hash-object -- "$HYPERAGENT_ROOT/pyproject.toml")
+    lock="$HYPERAGENT_ROOT/scripts/locks/${extra:-run}.txt"
+    content=$(cat -- "$HYPERAGENT_ROOT/pyproject.toml" "$lock" | git hash-object --stdin)
     if [ "$(cat -- "$stamp" 2>/dev/null)" = "$content" ]; then return 0; fi
     say "installing hyperagent and its dependencies into .venv ..."
-    (cd -- "$HYPERAGENT_ROOT" && "$VENV/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check \
-        --editable ".${extra:+[$extra]}") >&2 ||
+    local pip=("$VENV/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check)
+    { "${pip[@]}" --require-hashes --requirement "$lock" &&
+        "${pip[@]}" --no-deps --editable "$HYPERAGENT_ROOT"; } >&2 ||
         die 3 "pip could not install the package" "check the network or the package index, then run this again"
-    # An extra comes on top of the package itself, so its stamp stands for both.
-    printf '%s\n' "$content" | tee -- "$VENV/.installed" >"$stamp"
+    printf '%s\n' "$content" >"$stamp"
 }
 
 # Real benchmark data beside the checkout, where it is; a setting of the user's own wins.
