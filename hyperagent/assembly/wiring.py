@@ -130,10 +130,15 @@ def make_sandbox(config: Config, archive: Path) -> Sandbox:
     """The backend the config asks for; ``auto`` is Docker, never silently something weaker."""
     from hyperagent.sandbox import DockerSandbox, ProcessSandbox
 
-    owner = hashlib.sha256(str(archive.resolve()).encode()).hexdigest()[:12]
+    owner = owner_of(archive)
     if config.sandbox.backend == "process":
         return ProcessSandbox(owner)
     return DockerSandbox(owner, config.sandbox.image)
+
+
+def owner_of(archive: Path) -> str:
+    """Name under which an archive's sandboxes are labelled: 12 hex digits, a function of its place."""
+    return hashlib.sha256(str(archive.resolve()).encode()).hexdigest()[:12]
 
 
 def load_benchmarks(config: Config, observer: Observer | None) -> Sequence[tuple[BenchmarkConfig, Benchmark]]:

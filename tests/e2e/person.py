@@ -10,6 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import docker
+
+from hyperagent.assembly.wiring import owner_of
+
 SMALL = (
     "models.model=local/smollm2-135m",
     "models.mutation=random/uniform",
@@ -82,20 +86,11 @@ def kill_everything(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def containers(owner_of: Path) -> list[str]:
-    """Ids of all containers, running or not, that belong to the archive at that path."""
-    import hashlib
-
-    owner = hashlib.sha256(str(owner_of.resolve()).encode()).hexdigest()[:12]
-    listed = subprocess.run(
-        [sys.executable, "-c", _LIST, owner], capture_output=True, text=True, check=True, env=dict(os.environ)
-    )
-    return listed.stdout.split()
-
-
-_LIST = """
-import docker, sys
-client = docker.APIClient()
-for found in client.containers(all=True, filters={"label": f"hyperagent.owner={sys.argv[1]}"}):
-    print(found["Id"])
-"""
+def containers(archive: Path) -> list[str]:
+    """Ids of all containers, running or not, that belong to an archive."""
+    client = docker.APIClient()
+    try:
+        found = client.containers(all=True, filters={"label": f"hyperagent.owner={owner_of(archive)}"})
+    finally:
+        client.close()
+    return [one["Id"] for one in found]

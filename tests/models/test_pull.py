@@ -45,18 +45,22 @@ def test_pieces_are_joined_checked_and_put_in_place(tiny: LocalModel, tmp_path: 
     seen: list[tuple[int, int]] = []
     path = pull("tiny", tmp_path, lambda done, total: seen.append((done, total)), fetch=Source())
     assert path.read_bytes() == b"".join(PIECES)
-    assert seen == [(5, 16), (11, 16), (16, 16)]
+    assert len(seen) == 3
+    assert seen == sorted(seen)
+    assert seen[-1] == (16, 16)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_broken_pull_goes_on_where_it_stopped(tiny: LocalModel, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="line went dead"):
-        pull("tiny", tmp_path, fetch=Source(fail_at=1))
+        pull("tiny", tmp_path, fetch=Source(fail_at=1), at_once=1)
     assert not model_path("tiny", tmp_path).exists()
     rest, none = Source(), Source()
-    pull("tiny", tmp_path, fetch=rest)
+    pull("tiny", tmp_path, fetch=rest, at_once=1)
     pull("tiny", tmp_path, fetch=none)
-    assert (rest.fetched, none.fetched) == (["1", "2"], [])
+    assert "0" not in rest.fetched  # it was whole already
+    assert "1" in rest.fetched
+    assert none.fetched == []
 
 
 def test_a_wrong_hash_leaves_nothing(tiny: LocalModel, tmp_path: Path) -> None:
