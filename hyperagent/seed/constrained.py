@@ -31,7 +31,8 @@ Kinds: vote = a measure of the task votes for one answer above a cut and for ano
 decides the answer on one side of a cut; default = the answer where the reply is none of the labels; reply = a word in \
 the reply decides; constrain = only labels can be replied; prompt = a line of the prompt; constant = a number; \
 remove = take out a rule.
-A measured edit that is right more often than the program is now is a good choice. You may also change or combine them.
+The best edit is the one that is right most often; take it, or one like it that should be better still. An edit that \
+is right less often than the program is now is refused.
 """
 
 
@@ -68,6 +69,8 @@ def make(edit: Any, files: edits.Files, root: Path, evidence: Evidence) -> str:
     if any(name in str(attempt.get("summary")) for attempt in evidence.attempts):
         raise edits.EditError("that edit was tried already")
     before, after = measure(files, evidence), measure(changed, evidence) if edit["edit"] in REREAD else None
+    if before is not None and after is not None and after < before:
+        raise edits.EditError(f"it is right on {after} train tasks, the program as it is on {before}")
     write(root, changed, files)
     if problem := check(root, evidence):
         write(root, files, changed)
@@ -124,8 +127,8 @@ def situation(files: edits.Files, evidence: Evidence, measured: list[tuple[edits
         parts.append(f"Failed: reply {json.dumps(reply)}, right answer {json.dumps(task.get('target'))}")
     parts += [f"Tried already: {str(attempt.get('summary'))[:90]}" for attempt in evidence.attempts[-3:]]
     parts.append(f"Right now: {measure(files, evidence)} of {total} train tasks. Edits, measured:")
-    known = [item for item in measured if item[1] is not None][: SHOWN - 2]
-    unknown = [item for item in measured if item[1] is None][:2]
+    known = [item for item in measured if item[1] is not None][: SHOWN - 1]
+    unknown = [item for item in measured if item[1] is None][:1]
     for edit, right in [*known, *unknown]:
         parts.append(f"{json.dumps(edit)} {'not measured' if right is None else f'right {right} of {total}'}")
     return "\n".join([*parts, "Your edit:"])
