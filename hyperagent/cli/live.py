@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hyperagent.types import Progress
 
 _BAR = 30
+HEARTBEAT = 20.0
+"""Seconds after which a run that nothing came out of says what it is doing, so that nobody takes it for dead."""
 
 
 class Watcher(Protocol):
@@ -32,10 +34,11 @@ def watcher(*, plain: bool) -> Watcher:
 
 
 class PlainObserver:
-    """One line per change of the number of variants or of the best one, with the time since the start."""
+    """One line per change of the number of variants or of the best one, and one every ``HEARTBEAT`` seconds."""
 
     def __init__(self) -> None:
         self._last: object = None
+        self._said_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -45,8 +48,8 @@ class PlainObserver:
 
     def progress(self, progress: Progress) -> None:
         key = (progress.done, progress.best.id if progress.best else "", progress.campaign.state)
-        if key != self._last:
-            self._last = key
+        if key != self._last or progress.seconds >= self._said_at + HEARTBEAT:
+            self._last, self._said_at = key, progress.seconds
             say(summary(progress))
 
     def message(self, text: str) -> None:
@@ -93,7 +96,8 @@ def summary(progress: Progress) -> str:
     """One line: ``[0:01:23] 3/16 variants, 5 attempts, best 0.58 [0.48-0.67] (step 2), seed ..., ETA 4m 00s``."""
     parts = [f"{progress.done}/{progress.target} variants", f"{progress.attempts} attempts"]
     if progress.in_flight:
-        parts.append(f"{len(progress.in_flight)} in flight")
+        doing = "; ".join(f"step {step} {clean(what, 40)}" for step, what in progress.in_flight)
+        parts.append(f"{len(progress.in_flight)} in flight ({doing})")
     if progress.best is not None:
         parts.append(f"best {_best(progress)}")
     if progress.seed_interval is not None:

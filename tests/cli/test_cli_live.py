@@ -67,6 +67,16 @@ def test_plain_lines_only_where_something_changed(capsys: pytest.CaptureFixture[
     assert [line[:9] for line in lines] == ["[0:01:23]", "[0:01:30]", "ab c"]
 
 
+def test_a_long_silence_is_broken_by_what_is_going_on(capsys: pytest.CaptureFixture[str]) -> None:
+    observer = PlainObserver()
+    for seconds in (83.0, 90.0, 102.9, 103.0, 104.0):
+        observer.progress(replace(NOW, seconds=seconds))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:9] for line in lines] == ["[0:01:23]", "[0:01:43]"]
+    assert "step 7 screen 4/10; step 8 mutating" in lines[1]
+    assert "\x1b" not in lines[1]
+
+
 def test_a_reached_number_of_variants_is_no_reached_budget() -> None:
     finished = CampaignResult(replace(CAMPAIGN, state="finished"), 16)
     capped = CampaignResult(replace(CAMPAIGN, state="budget_reached"), 3)
