@@ -59,7 +59,7 @@ class ModelsConfig:
     )
     mutation_temperature: float = option(0.8, "Sampling temperature while rewriting.", minimum=0, maximum=2)
     evaluation_temperature: float = option(0.0, "Sampling temperature while solving tasks.", minimum=0, maximum=2)
-    max_tokens: int = option(1024, "Most completion tokens of one call.", minimum=1)
+    max_tokens: int = option(4096, "Most completion tokens of one call.", minimum=1)
     timeout: float = option(300.0, "Seconds one model call may take.", minimum=1)
     retries: int = option(4, "Retries of a call after 429, 5xx or a timeout.", minimum=0, maximum=20)
     api_base: str = option("", "Base URL of an OpenAI-compatible server; empty = the provider's own.")
