@@ -70,6 +70,9 @@ class Sandbox(Protocol):
             SandboxLost: It could not be started.
         """
 
+    def abort(self) -> None:
+        """End every session that is open now, from another thread: their runs raise ``SandboxLost``."""
+
     def reap(self) -> int:
         """Destroy every leftover sandbox of this owner; returns how many there were."""
 

@@ -90,9 +90,10 @@ class CampaignRunner:
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """Leave the steps in flight after their current task; a resume goes on there."""
+        """Break the steps in flight off, running tasks included; a resume goes on there."""
         self._cancelled.set()
         self.request_stop()
+        self._parts.sandbox.abort()
 
     # -- the session -----------------------------------------------------------------------------
 
@@ -164,6 +165,8 @@ class CampaignRunner:
             self._cap = self._cap or reached
             self.request_stop()
         except EvaluationsLost as lost:
+            if self._cancelled.is_set():
+                return None  # a run that the cancelling itself broke off
             self._observer.message(f"lost: {lost.message}")
             with self._changed:
                 self._lost_in_a_row += 1
@@ -263,7 +266,8 @@ class CampaignRunner:
                 variant, screen=screen, report=lambda text: self._tell(variant, text)
             )
         except EvaluationsLost:
-            self._lost.add(variant.id)
+            if not self._cancelled.is_set():
+                self._lost.add(variant.id)
             raise
         self._lost.discard(variant.id)
         finished = self._archive.finish_variant(

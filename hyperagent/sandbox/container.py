@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hyperagent.errors import SandboxLost, SandboxUnavailable
 from hyperagent.sandbox import policy, reaper
 from hyperagent.sandbox.image import ensure_image
-from hyperagent.sandbox.session import FramedSession
+from hyperagent.sandbox.session import FramedSession, OpenSessions
 from hyperagent.types import JobSpec, SandboxInfo
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class DockerSandbox:
         self._engine = client
         self._image_id = ""
         self._version = ""
+        self._sessions = OpenSessions()
 
     @property
     def info(self) -> SandboxInfo:
@@ -64,6 +65,9 @@ class DockerSandbox:
         else:
             self._image, self._image_id = ensure_image(self._engine)
         self.reap()
+
+    def abort(self) -> None:
+        self._sessions.abort()
 
     def reap(self) -> int:
         count = 0
@@ -88,7 +92,8 @@ class DockerSandbox:
                 "port": policy.MODEL_PORT,
             }
             session.open(spec, settings)
-            yield session
+            with self._sessions.during(session):
+                yield session
         finally:
             transport.destroy()
 
@@ -150,6 +155,12 @@ class DockerTransport:
             raise TimeoutError("the runner does not answer")
         self._socket.settimeout(left)
         return self._socket
+
+    def abort(self) -> None:
+        """From another thread: remove the container, which ends the stream; the session's own thread closes it."""
+        with contextlib.suppress(SandboxLost):
+            self._engine.remove(self._container)
+            self._removed = True
 
     def destroy(self) -> None:
         """Close the stream first (an undrained attach blocks the kill), then kill and remove."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hyperagent.errors import SandboxLost, SandboxUnavailable
 from hyperagent.sandbox import policy, reaper
-from hyperagent.sandbox.session import FramedSession
+from hyperagent.sandbox.session import FramedSession, OpenSessions
 from hyperagent.types import JobSpec, SandboxInfo
 
 WARNING = (
@@ -37,6 +37,7 @@ class ProcessSandbox:
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
+        self._sessions = OpenSessions()
 
     @property
     def info(self) -> SandboxInfo:
@@ -47,6 +48,9 @@ class ProcessSandbox:
         if not sys.platform.startswith("linux"):
             raise SandboxUnavailable("the process backend needs Linux", hint="use sandbox.backend = docker")
         self.reap()
+
+    def abort(self) -> None:
+        self._sessions.abort()
 
     def reap(self) -> int:
         """Remove the folders of dead drivers; their runners ended by themselves when their stdin closed."""
@@ -71,7 +75,8 @@ class ProcessSandbox:
                 socket = spec.model_directory / policy.MODEL_SOCKET if spec.model_directory else ""
                 settings = {"base": str(base), "shared_memory": "", "model_socket": str(socket), "port": 0}
                 session.open(spec, settings)
-                yield session
+                with self._sessions.during(session):
+                    yield session
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -132,10 +137,14 @@ class ProcessTransport:
             parts += part
         return bytes(parts)
 
-    def destroy(self) -> None:
+    def abort(self) -> None:
         """Kill the runner's whole process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def destroy(self) -> None:
+        """Kill the runner's whole process group and wait for its end."""
+        self.abort()
         self._process.wait()
 
     def verdict(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
@@ -30,8 +32,11 @@ class Transport(Protocol):
     def receive(self, size: int, deadline: float) -> bytes:
         """Exactly ``size`` bytes; raises EOFError, OSError (TimeoutError past the deadline)."""
 
+    def abort(self) -> None:
+        """Kill everything inside, from another thread than the one that reads. Never raises."""
+
     def destroy(self) -> None:
-        """Kill everything inside, at once. Never raises."""
+        """Kill everything inside, at once, and let go of it. Never raises."""
 
     def verdict(self) -> str:
         """Why the stream broke, in a few words, where that was the program's doing.
@@ -39,6 +44,30 @@ class Transport(Protocol):
         Raises:
             SandboxLost: It was not.
         """
+
+
+class OpenSessions:
+    """The sessions of one backend that are open now, so that another thread can end them all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: set[FramedSession] = set()
+
+    @contextmanager
+    def during(self, session: FramedSession) -> Iterator[FramedSession]:
+        with self._lock:
+            self._sessions.add(session)
+        try:
+            yield session
+        finally:
+            with self._lock:
+                self._sessions.discard(session)
+
+    def abort(self) -> None:
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.abort()
 
 
 class FramedSession:
@@ -49,6 +78,12 @@ class FramedSession:
         self._job = spec.job
         self._limit = spec.limits.output_bytes
         self._broken = ""
+        self._aborted = False
+
+    def abort(self) -> None:
+        """End the session from another thread; a run in it raises SandboxLost."""
+        self._aborted = True
+        self._transport.abort()
 
     def open(self, spec: JobSpec, settings: Mapping[str, Json]) -> None:
         """Hand the runner its settings and files and wait until it is ready.
@@ -80,18 +115,22 @@ class FramedSession:
         try:
             answer, body = self._exchange(header, b"", began + request.seconds + GRACE_SECONDS)
             return self._result(request, answer, body)
-        except TimeoutError:
-            self._give_up("the sandbox was killed because an earlier run in it could not be stopped")
-            return RunResult(
-                status="timeout", error="the run could not be stopped from inside", seconds=time.monotonic() - began
-            )
         except (OSError, EOFError, BrokenFrame) as error:
-            try:
-                reason = self._transport.verdict()
-            finally:
-                self._give_up("an earlier run destroyed the sandbox")
-            text = f"the program destroyed its sandbox: {reason or error or type(error).__name__}"
-            return RunResult(status="killed", error=text, seconds=time.monotonic() - began)
+            if self._aborted:
+                raise SandboxLost("the session was aborted") from error
+            return self._failed(error, time.monotonic() - began)
+
+    def _failed(self, error: Exception, seconds: float) -> RunResult:
+        """What a run without an answer comes to. Raises SandboxLost where the program is not to blame."""
+        if isinstance(error, TimeoutError):
+            self._give_up("the sandbox was killed because an earlier run in it could not be stopped")
+            return RunResult(status="timeout", error="the run could not be stopped from inside", seconds=seconds)
+        try:
+            reason = self._transport.verdict()
+        finally:
+            self._give_up("an earlier run destroyed the sandbox")
+        text = f"the program destroyed its sandbox: {reason or error or type(error).__name__}"
+        return RunResult(status="killed", error=text, seconds=seconds)
 
     def _give_up(self, reason: str) -> None:
         self._broken = reason

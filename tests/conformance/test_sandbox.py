@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import socketserver
 import sys
 import threading
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sandbox"))
 
 from programs import META_AGENT, meta, program, task
 
+from hyperagent.errors import SandboxLost
 from hyperagent.protocols import Sandbox, Session
 from hyperagent.sandbox import DockerSandbox, ProcessSandbox, docker_status
 from hyperagent.types import JobSpec, Limits, RunRequest, RunResult
@@ -365,3 +367,29 @@ while True: pass
 """
     assert session.run(task(code)).status == "killed"
     assert session.run(task("answer = 1")).status == "killed"
+
+
+def test_an_abort_from_another_thread_ends_a_run_at_once_and_is_nobodys_fault(backend: Sandbox, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    started: list[bytes] = []
+
+    def abort_when_it_calls(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        started.append(connection.recv(4))
+        backend.abort()
+        connection.close()
+
+    code = "import os, urllib.request; urllib.request.urlopen(os.environ['OPENAI_BASE_URL'] + '/models', timeout=15)"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "model.sock"))
+        os.chmod(tmp_path / "model.sock", 0o666)
+        listener.listen()
+        thread = threading.Thread(target=abort_when_it_calls, args=(listener,))
+        thread.start()
+        spec = JobSpec("conformance/abort", program(), model_directory=tmp_path)
+        with backend.session(spec) as session, pytest.raises(SandboxLost, match="aborted"):
+            session.run(task(code + "\nwhile True: pass"))
+        thread.join()
+    assert started == [b"GET "]
+    with backend.session(JobSpec("conformance/after", program())) as session:
+        still_works(session)
