@@ -1,86 +1,115 @@
-"""Several quickstarts in one Markdown table: scripts/quickstart_table.py 1.json 2.json ... (from quickstart --json)."""
+"""All quickstart campaigns of an archive in one Markdown table: scripts/quickstart_table.py ARCHIVE
+
+For each campaign called ``quickstart``, ``quickstart-2`` ...: the best variant by validation against the seed program,
+on validation and on the hidden test, which is read where that has not happened yet.
+"""
 
 from __future__ import annotations
 
-import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-from hyperagent.evaluation.statistics import wilson
+from hyperagent import assembly
+from hyperagent.protocols import Archive
+from hyperagent.types import Campaign, Interval, PairedTest, Progress, Split, Variant
 
-HEADINGS = ("run", "variants", "seconds", "seed", "best", "against the seed", "control's best", "model against control")
+SPLITS: tuple[Split, ...] = ("validation", "test")
 SIGNIFICANT = 0.05
+FALLBACK = "at random, no reply fitted"
 
 
-def table(runs: Sequence[tuple[str, Mapping[str, Any]]], split: str) -> list[str]:
-    """One row per quickstart for one split."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
-    for name, run in runs:
-        seed, best, control = run["rows"]
-        cells = (
-            name,
-            f"{run['model']['evaluated']} + {run['control']['evaluated']}",
-            f"{run['model']['seconds']:.0f} + {run['control']['seconds']:.0f}",
-            _score(seed, split),
-            _score(best, split),
-            _test(best["against_seed"].get(split)),
-            _score(control, split),
-            _test(run["model_against_control"]) if split == "test" else "",
-        )
+class Talk:
+    """Messages to standard error."""
+
+    def progress(self, progress: Progress) -> None:
+        return None
+
+    def message(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One campaign. ``replied`` of its ``edits`` are what a reply said; the others were drawn after two unusable ones."""
+
+    campaign: Campaign
+    evaluated: int
+    attempts: int
+    edits: int
+    replied: int
+    seed: Sequence[Interval]
+    best: Sequence[Interval]
+    tests: Sequence[PairedTest]
+    step: int
+
+
+def row(archive: Archive, campaign: Campaign) -> Row:
+    variants = archive.variants(campaign.id)
+    best = assembly.best(archive, campaign.id) or variants[0]
+    assembly.evaluate_test([variants[0], best], archive, Talk())
+    beyond = [variant for variant in variants if variant.step > 0]
+    edited = [variant for variant in beyond if variant.commit]
+    return Row(
+        campaign=campaign,
+        evaluated=sum(variant.status in ("evaluated", "screened_out") for variant in beyond),
+        attempts=len(beyond),
+        edits=len(edited),
+        replied=sum(FALLBACK not in variant.summary for variant in edited),
+        seed=[_interval(archive, variants[0], split) for split in SPLITS],
+        best=[_interval(archive, best, split) for split in SPLITS],
+        tests=[assembly.paired(archive, variants[0], best, split) for split in SPLITS],
+        step=best.step,
+    )
+
+
+def _interval(archive: Archive, variant: Variant, split: Split) -> Interval:
+    found = assembly.interval(archive, variant, split)
+    if found is None:
+        raise SystemExit(f"variant {variant.id} has no outcome on {split}")
+    return found
+
+
+def render(rows: Sequence[Row]) -> list[str]:
+    tasks = [rows[0].seed[index].n for index in range(2)]
+    heads = ["campaign (random seed)", "variants / attempts", "edits from a reply"]
+    for split, count in zip(SPLITS, tasks, strict=True):
+        heads += [f"seed, {split} ({count})", "best", "gained, lost, p"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for one in rows:
+        cells = [f"{one.campaign.name} ({one.campaign.random_seed})", f"{one.evaluated} / {one.attempts}"]
+        cells.append(f"{one.replied} of {one.edits}")
+        for seed, best, test in zip(one.seed, one.best, one.tests, strict=True):
+            cells += [_score(seed), _score(best), f"+{test.wins} -{test.losses}, {test.p_value:.2g}"]
         lines.append("| " + " | ".join(cells) + " |")
-    return lines
-
-
-def summary(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """What the runs say together."""
-    better = [_significant(run["rows"][1]["against_seed"].get("validation")) for _, run in runs]
-    gains = [_gain(run["rows"][1], run["rows"][0], "test") for _, run in runs]
-    control = [_gain(run["rows"][2], run["rows"][0], "test") for _, run in runs]
-    wins = [run["model_against_control"] for _, run in runs]
+    significant = sum(one.tests[0].p_value < SIGNIFICANT and one.tests[0].wins > one.tests[0].losses for one in rows)
+    gains = [one.best[1].estimate - one.seed[1].estimate for one in rows]
     return [
-        f"- best variant above the seed on validation with p < {SIGNIFICANT}: {sum(better)} of {len(runs)} runs",
-        f"- hidden-test gain over the seed: mean {mean(gains):+.3f} (model), {mean(control):+.3f} (random control)",
-        f"- model better than control on the hidden test with p < {SIGNIFICANT}: "
-        f"{sum(map(_significant, wins))} of {len(runs)}; "
-        f"control better: {sum(map(_significant, map(_swapped, wins)))} of {len(runs)}",
-        *(f"- {name}: {value:.3f} on the hidden test" for name, value in runs[0][1]["baselines"]["test"].items()),
+        *lines,
+        "",
+        f"- best above the seed on validation with p < {SIGNIFICANT}: {significant} of {len(rows)} campaigns",
+        f"- gain on the hidden test: mean {mean(gains):+.3f}, from {min(gains):+.3f} to {max(gains):+.3f}",
     ]
 
 
-def _score(row: Mapping[str, Any], split: str) -> str:
-    found = row["scores"][split]
-    interval = wilson(round(found["estimate"] * found["n"]), found["n"])
-    return f"{found['estimate']:.3f} [{interval.low:.2f}, {interval.high:.2f}]"
-
-
-def _test(test: Mapping[str, Any] | None) -> str:
-    if test is None:
-        return "the seed itself"
-    return f"+{test['wins']} -{test['losses']}, p = {test['p_value']:.2g}"
-
-
-def _significant(test: Mapping[str, Any] | None) -> bool:
-    return test is not None and test["p_value"] < SIGNIFICANT and test["wins"] > test["losses"]
-
-
-def _swapped(test: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**test, "wins": test["losses"], "losses": test["wins"]}
-
-
-def _gain(row: Mapping[str, Any], seed: Mapping[str, Any], split: str) -> float:
-    return float(row["scores"][split]["estimate"] - seed["scores"][split]["estimate"])
+def _score(found: Interval) -> str:
+    return f"{found.estimate:.3f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def main() -> int:
-    runs = [(Path(name).stem, json.loads(Path(name).read_text(encoding="utf-8"))) for name in sys.argv[1:]]
-    for split in ("validation", "test"):
-        tasks = runs[0][1]["rows"][0]["scores"][split]["n"]
-        print(f"\n### {split}, {tasks} tasks\n")
-        print("\n".join(table(runs, split)))
-    print("\n" + "\n".join(summary(runs)))
+    archive = assembly.open_archive(Path(sys.argv[1]), write=True)
+    try:
+        for name in ("quickstart", "quickstart-control"):
+            pattern = re.compile(re.escape(name) + r"(-\d+)?")
+            found = [campaign for campaign in archive.campaigns() if pattern.fullmatch(campaign.name)]
+            if found:
+                print(f"\n### {name}\n")
+                print("\n".join(render([row(archive, campaign) for campaign in found])))
+    finally:
+        archive.close()
     return 0
 
 
