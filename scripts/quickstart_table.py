@@ -34,7 +34,7 @@ class Talk:
 
 @dataclass(frozen=True)
 class Row:
-    """One campaign. ``replied`` of its ``edits`` are what a reply said; the others were drawn after two unusable ones."""
+    """One campaign. ``replied`` of its ``edits`` are what a reply said; the rest were drawn after two bad ones."""
 
     campaign: Campaign
     evaluated: int

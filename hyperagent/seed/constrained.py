@@ -69,8 +69,11 @@ def make(edit: Any, files: edits.Files, root: Path, evidence: Evidence) -> str:
     if any(name in str(attempt.get("summary")) for attempt in evidence.attempts):
         raise edits.EditError("that edit was tried already")
     before, after = measure(files, evidence), measure(changed, evidence) if edit["edit"] in REREAD else None
-    if before is not None and after is not None and after < before:
-        raise edits.EditError(f"it is right on {after} train tasks, the program as it is on {before}")
+    if before is not None and after is not None:
+        if answers(changed, evidence) == answers(files, evidence):
+            raise edits.EditError("it changes the answer of no train task")
+        if after < before:
+            raise edits.EditError(f"it is right on {after} train tasks, the program as it is on {before}")
     write(root, changed, files)
     if problem := check(root, evidence):
         write(root, files, changed)
@@ -88,6 +91,7 @@ def candidates(files: edits.Files, evidence: Evidence, chance: random.Random) ->
     """Random edits that fit, the best measured first, with the number of train tasks that they would get right."""
     schema = edits.schema(files, evidence)
     tried = " ".join(str(attempt.get("summary")) for attempt in evidence.attempts)
+    now = answers(files, evidence)
     found: dict[str, tuple[edits.Edit, int | None]] = {}
     for _ in range(CANDIDATES):
         edit = edits.draw(schema, chance)
@@ -98,23 +102,31 @@ def candidates(files: edits.Files, evidence: Evidence, chance: random.Random) ->
             changed = edits.apply(edit, files, evidence)
         except edits.EditError:
             continue
-        found[name] = edit, measure(changed, evidence) if edit["edit"] in REREAD else None
+        if edit["edit"] not in REREAD:
+            found[name] = edit, None
+        elif answers(changed, evidence) != now:
+            found[name] = edit, measure(changed, evidence)
     return sorted(found.values(), key=lambda item: -1 if item[1] is None else item[1], reverse=True)
 
 
-def measure(files: edits.Files, evidence: Evidence) -> int | None:
-    """Train tasks that the program's reading of the recorded replies gets right; None where that cannot be told."""
+def answers(files: edits.Files, evidence: Evidence) -> list[str] | None:
+    """What the program's reading makes of the recorded replies of the train tasks; None where that cannot be told."""
     module = types.ModuleType("edited_task_agent")
     try:
         exec(compile(files[edits.TASK], edits.TASK, "exec"), module.__dict__)
         read = getattr(module, edits.READER)
-        answers = [
-            str(read(task["input"], reply)) for task, reply in zip(evidence.tasks, evidence.replies, strict=True)
-        ]
+        return [str(read(task["input"], reply)) for task, reply in zip(evidence.tasks, evidence.replies, strict=True)]
     except Exception:  # whatever the edited code raises: such an edit has no measure
         return None
+
+
+def measure(files: edits.Files, evidence: Evidence) -> int | None:
+    """Train tasks that the program's reading of the recorded replies gets right; None where that cannot be told."""
+    read = answers(files, evidence)
+    if read is None:
+        return None
     targets = [str(task.get("target")) for task in evidence.tasks]
-    return sum(a.strip().casefold() == t.strip().casefold() for a, t in zip(answers, targets, strict=True))
+    return sum(a.strip().casefold() == t.strip().casefold() for a, t in zip(read, targets, strict=True))
 
 
 def situation(files: edits.Files, evidence: Evidence, measured: list[tuple[edits.Edit, int | None]]) -> str:

@@ -94,3 +94,17 @@ def test_garbage_is_refused(seed: SimpleNamespace, program: Path, garbage: Any) 
 def test_without_evidence_edits_remain(seed: SimpleNamespace, program: Path) -> None:
     options = seed.edits.schema(seed.edits.read_files(program), seed.evidence.read_evidence(None))["anyOf"]
     assert [option["properties"]["edit"]["const"] for option in options] == ["constant", "prompt"]
+
+
+def test_an_edit_that_makes_no_difference_or_a_worse_one_is_refused(seed: SimpleNamespace, program: Path) -> None:
+    evidence = seed.evidence.Evidence({}, train_tasks())
+    vote = {"edit": "vote", "measure": "words(essay)", "cut": 50, "above / below": "wrong / right", "weight": 1}
+    seed.constrained.make(vote, seed.edits.read_files(program), program, evidence)
+    files = seed.edits.read_files(program)
+    never_reached = {"edit": "reply", "word": "looks", "answer": "right"}
+    with pytest.raises(seed.edits.EditError, match="no train task"):
+        seed.constrained.make(never_reached, files, program, evidence)
+    worse = {"edit": "rule", "measure": "words(essay)", "side": "above", "cut": 10, "answer": "right"}
+    with pytest.raises(seed.edits.EditError, match="as it is on 12"):
+        seed.constrained.make(worse, files, program, evidence)
+    assert seed.edits.read_files(program) == files
