@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from person import Person, containers, kill_everything
 
+from hyperagent.archive import open_archive
+
 pytestmark = [pytest.mark.docker, pytest.mark.model]
 
 
@@ -73,12 +75,19 @@ def test_the_git_graph_is_the_lineage(person: Person) -> None:
         assert line[1:] == expected
 
 
-def test_the_hidden_test_is_read_only_when_asked(person: Person) -> None:
-    before = person.asks("show", "first/0")
-    assert "test" not in {evaluation["split"] for evaluation in before["evaluations"]}
-    person.types("test", "first/0")
-    after = person.asks("show", "first/0")
-    assert "test" in {evaluation["split"] for evaluation in after["evaluations"]}
+def test_the_hidden_test_is_read_only_when_asked_and_every_reading_is_journalled(person: Person) -> None:
+    def readings() -> tuple[int, int]:
+        with open_archive(person.home / "archive") as archive:
+            seed = archive.variant("first/0")
+            evaluations = [e for e in archive.evaluations(seed.id) if e.split == "test"]
+            events = [e for e in archive.events(seed.campaign) if e.kind == "test_read"]
+            return len(evaluations), len(events)
+
+    assert readings() == (0, 0)
+    asked = person.asks("test", "first/0")
+    assert readings() == (1, 1)
+    assert "test" not in {evaluation["split"] for evaluation in person.asks("show", "first/0")["evaluations"]}
+    assert asked["schema"] == 1
 
 
 def test_killed_and_resumed_it_loses_nothing_and_pays_nothing_twice(person: Person) -> None:
@@ -109,8 +118,6 @@ def _until_an_outcome_is_stored(person: Person, run: subprocess.Popen[bytes]) ->
 
 
 def test_a_second_writer_is_refused_and_told_by_whom(person: Person) -> None:
-    from hyperagent.archive import open_archive
-
     with open_archive(person.home / "archive", write=True):
         refused = person.types("resume", "first", code=3)
         assert str(os.getpid()) in refused.stderr
