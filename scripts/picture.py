@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,10 @@ def main() -> int:
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(done.stdout.rstrip()), no_wrap=True, crop=True)
-    Path(target).write_text(console.export_svg(title=title), encoding="utf-8")
+    svg = console.export_svg(title=title)
+    # The picture must not fetch anything: without the web font, the reader's own monospace font is used.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    Path(target).write_text(svg, encoding="utf-8")
     return 0
 
 

@@ -98,8 +98,10 @@ def unicode_output() -> bool:
 
 
 def coloured(stream: TextIO) -> bool:
-    """https://no-color.org: any non-empty NO_COLOR means none."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """https://no-color.org: any non-empty NO_COLOR means none; FORCE_COLOR asks for colours in a pipe too."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
 def paint(text: str, role: str, colour: bool) -> str:
