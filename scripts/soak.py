@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperagent import assembly
-from hyperagent.errors import NotFoundError
+from hyperagent.errors import ArchiveDamaged, NotFoundError
 from hyperagent.types import Outcome
 
 SETTINGS = (
@@ -57,7 +57,9 @@ def look(path: Path, name: str) -> Snapshot:
     """Read a campaign as any second process does."""
     try:
         archive = assembly.open_archive(path)
-    except NotFoundError:
+    except (NotFoundError, ArchiveDamaged):
+        # Not made yet, or cut off while it was being made; an archive that was there before and is not now shows as
+        # lost outcomes.
         return Snapshot("none", {}, 0, 0)
     try:
         campaign = archive.campaign(name)
