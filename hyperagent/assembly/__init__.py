@@ -16,9 +16,10 @@ from hyperagent.assembly.reports import (
 )
 from hyperagent.assembly.supplies import (
     ModelRow,
-    benchmark,
+    PackRow,
     benchmarks,
     build_image,
+    describe_benchmark,
     fetch_benchmark,
     models,
     pull_model,
@@ -35,10 +36,11 @@ from hyperagent.assembly.wiring import (
 __all__ = [
     "Check",
     "ModelRow",
-    "benchmark",
+    "PackRow",
     "benchmarks",
     "best",
     "build_image",
+    "describe_benchmark",
     "doctor",
     "evaluate_test",
     "fetch_benchmark",

@@ -124,12 +124,12 @@ def _models() -> Sequence[Check]:
 
 
 def _benchmarks() -> Check:
-    from hyperagent.assembly.supplies import benchmark, benchmarks
+    from hyperagent.assembly.supplies import benchmarks, describe_benchmark
 
     names = sorted(benchmarks())
     if not names:
         return Check("benchmarks", "missing", "no benchmark pack found", "reinstall the package")
-    packs = [benchmark(name) for name in names]
+    packs = [describe_benchmark(name) for name in names]
     generated = [pack.name for pack in packs if pack.source == "generated"]
     found = ", ".join(f"{pack.name} ({pack.source})" for pack in packs)
     if generated:

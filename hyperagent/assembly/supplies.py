@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hyperagent.config import Config, ModelsConfig
-from hyperagent.types import ChatReply
+from hyperagent.types import ChatReply, Split
 
-if TYPE_CHECKING:
-    from hyperagent.evaluation.pack import Pack
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,31 @@ class ModelRow:
     path: Path
 
 
+@dataclass(frozen=True)
+class PackRow:
+    """A benchmark pack with one data set loaded.
+
+    Attributes:
+        source: The data set; ``sources``: all that the pack knows, in the order in which ``auto`` tries them.
+        labels: Answers allowed; empty = open answers.
+        licence, upstream: Of the data set; upstream is ``URL @ commit``, empty for generated data.
+        tasks: Split -> number of tasks.
+        notes: Lines worth telling a person.
+    """
+
+    name: str
+    description: str
+    metric: str
+    source: str
+    sources: tuple[str, ...]
+    labels: tuple[str, ...]
+    licence: str
+    attribution: str
+    upstream: str
+    tasks: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
 def benchmarks() -> Mapping[str, Path]:
     """Name -> folder of every pack found."""
     from hyperagent.evaluation.pack import find_packs
@@ -33,10 +56,25 @@ def benchmarks() -> Mapping[str, Path]:
     return find_packs()
 
 
-def benchmark(name: str, source: str = "auto") -> Pack:
+def describe_benchmark(name: str, source: str = "auto") -> PackRow:
+    """What ``benchmark show`` says of a pack and one of its data sets."""
     from hyperagent.evaluation.pack import load_pack
 
-    return load_pack(name, source)
+    pack = load_pack(name, source)
+    upstream = pack.manifest.source(pack.source).upstream
+    return PackRow(
+        name=pack.name,
+        description=pack.description,
+        metric=pack.metric,
+        source=pack.source,
+        sources=tuple(one.name for one in pack.manifest.sources),
+        labels=pack.labels,
+        licence=upstream.licence if upstream else pack.manifest.licence,
+        attribution=upstream.attribution if upstream else "",
+        upstream=f"{upstream.url} @ {upstream.commit[:12]}" if upstream else "",
+        tasks={split: len(pack.tasks(split)) for split in SPLITS},
+        notes=pack.notes,
+    )
 
 
 def fetch_benchmark(

@@ -12,8 +12,7 @@ from hyperagent.cli.boundary import Guarded
 from hyperagent.cli.context import JsonOption, context_of
 from hyperagent.cli.output import columns, emit, progress, say, write
 from hyperagent.cli.starting import show_checks
-from hyperagent.errors import DataUnavailable
-from hyperagent.report.table import DASH, facts, size, table
+from hyperagent.report.table import facts, size, table
 from hyperagent.report.text import clean
 
 if TYPE_CHECKING:
@@ -58,20 +57,24 @@ def benchmark_list(ctx: typer.Context, json: JsonOption = False) -> None:
 def benchmark_show(
     ctx: typer.Context, name: NameArgument, source: SourceOption = "auto", json: JsonOption = False
 ) -> None:
-    """Show a pack: its splits and their sizes."""
-    pack = context_of(ctx).assembly.benchmark(name, source)
-    sizes: dict[str, int | None] = {}
-    for split in SPLITS:
-        try:
-            sizes[split] = len(pack.tasks(split))
-        except DataUnavailable as error:
-            sizes[split] = None
-            say(f"{split}: {clean(error.message, 300)}; {clean(error.hint, 300)}")
+    """Show a pack: its data sets, splits, metric, licence and source."""
+    pack = context_of(ctx).assembly.describe_benchmark(name, source)
     if json:
-        emit(name=pack.name, source=source, tasks=sizes)
-    else:
-        counts = [(split, DASH if count is None else f"{count:,} tasks") for split, count in sizes.items()]
-        write(facts([("benchmark", clean(pack.name, 60)), *counts]))
+        emit(benchmark=pack)
+        return
+    rows = [
+        ("benchmark", clean(pack.name, 60)),
+        ("about", clean(pack.description, 300)),
+        ("source", f"{clean(pack.source, 60)} (of {', '.join(clean(one, 60) for one in pack.sources)})"),
+        ("metric", clean(pack.metric, 60)),
+        ("answers", ", ".join(clean(label, 40) for label in pack.labels) or "open"),
+        *((split, f"{count:,} tasks") for split, count in pack.tasks.items()),
+        ("licence", clean(pack.licence, 100)),
+        ("from", clean(pack.upstream, 200)),
+        ("by", clean(pack.attribution, 200)),
+        *(("note", clean(note, 300)) for note in pack.notes),
+    ]
+    write(facts([(name, text) for name, text in rows if text]))
 
 
 def benchmark_fetch(

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hyperagent import assembly as real
+from hyperagent.assembly import PackRow
 from hyperagent.cli import app
 from hyperagent.cli.context import Context
 from hyperagent.config import Config, to_json
@@ -176,10 +177,11 @@ class FakeAssembly:
     def benchmarks(self) -> Mapping[str, Path]:
         return {"math_grading": Path("packs/math_grading")}
 
-    def benchmark(self, name: str, source: str) -> Any:
+    def describe_benchmark(self, name: str, source: str) -> Any:
         if name != "math_grading":
             raise NotFoundError(f"no benchmark {name!r}", hint="math_grading")
-        return SimpleNamespace(name=name, tasks=lambda split: [None] * 7)
+        tasks = {"train": 7, "validation": 7, "test": 7}
+        return PackRow(name, "about", "accuracy", "made", ("made",), ("yes",), "MIT", "us", "", tasks, ())
 
     def fetch_benchmark(self, name: str, source: str, from_directory: Path | None, progress: Any) -> None:
         progress("50%")
