@@ -18,7 +18,7 @@ from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.evaluate import Cancelled, Evaluator, Parts
 from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.journal import SESSION_STARTED, record_mutation, recorded_mutation
-from hyperagent.engine.mutation import Mutator, step_draw
+from hyperagent.engine.mutation import Mutator, find_twin, step_draw
 from hyperagent.errors import BudgetReached, EvaluationsLost, PrerequisiteError
 from hyperagent.evaluation.statistics import mean_interval
 from hyperagent.protocols import Archive, Observer, ParentSelector
@@ -250,13 +250,17 @@ class CampaignRunner:
         archive.describe_mutation(
             variant.id, summary=result.summary, seconds=result.seconds, transcript_blob=transcript
         )
-        if result.tree is not None and result.status == "pending":
-            message = result.summary.split("\n")[0][:100] or f"step {variant.step}"
-            variant = archive.commit_program(variant.id, result.tree, message)
-        else:
-            variant = archive.finish_variant(
-                variant.id, result.status, reason=result.reason, summary=result.summary, seconds=result.seconds
-            )
+        status, reason = result.status, result.reason
+        with self._changed:  # two workers may have made the same program at the same time: one of them is the twin
+            if result.tree is not None and (twin := find_twin(archive, variant, result.tree)):
+                status, reason = "duplicate", twin
+            if result.tree is not None and status == "pending":
+                message = result.summary.split("\n")[0][:100] or f"step {variant.step}"
+                variant = archive.commit_program(variant.id, result.tree, message)
+            else:
+                variant = archive.finish_variant(
+                    variant.id, status, reason=reason, summary=result.summary, seconds=result.seconds
+                )
         self._remember(variant)
         return variant
 

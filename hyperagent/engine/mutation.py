@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hyperagent.engine.evaluate import Parts, limits_of
 from hyperagent.errors import SandboxLost
-from hyperagent.protocols import Meter
+from hyperagent.protocols import Archive, Meter
 from hyperagent.types import JobSpec, Json, ProgramTree, RunRequest, RunResult, Variant, VariantStatus
 
 DOCUMENTATION = (".md", ".rst", ".txt")
@@ -157,16 +157,26 @@ class Mutator:
                 "no_effect",
                 f"changes only documentation or layout: {', '.join(changed)}" if changed else "changes nothing",
             )
-        archive = self._parts.archive
         try:
-            tree_id = archive.tree_id(tree)
+            twin = find_twin(self._parts.archive, variant, tree)
         except ValueError as error:
             return "invalid", f"a path that git must not hold: {error}"
-        for other in archive.variants_with_tree(tree_id):
-            if other.campaign == variant.campaign and other.id != variant.id and other.commit:
-                return "duplicate", other.id
+        if twin:
+            return "duplicate", twin
         failure = self.check(mutation_job(variant.campaign, variant.step), tree)
         return ("invalid", f"does not load: {failure}") if failure else ("pending", "")
+
+
+def find_twin(archive: Archive, variant: Variant, tree: ProgramTree) -> str:
+    """Id of another variant of the campaign with the same files; empty where there is none.
+
+    Raises:
+        ValueError: A path that git must not hold.
+    """
+    for other in archive.variants_with_tree(archive.tree_id(tree)):
+        if other.campaign == variant.campaign and other.id != variant.id and other.commit:
+            return other.id
+    return ""
 
 
 def _summary(value: Json) -> str:

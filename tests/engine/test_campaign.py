@@ -120,11 +120,11 @@ class Bench:
         self._lock = threading.Lock()
 
     def reply(self, request: ChatRequest) -> Json:
+        text = str(request.messages[-1]["content"])
+        failure = self.failure(text)
+        if failure is not None:
+            return failure
         with self._lock:
-            text = str(request.messages[-1]["content"])
-            failure = self.failure(text)
-            if failure is not None:
-                return failure
             self.asked.append(text)
             if text != "mutate":
                 return "pardon?"
@@ -322,6 +322,19 @@ def test_replay_names_the_first_divergence(bench: Bench) -> None:
     report = Replayer(bench.parts(bench.config(), replay=True), lambda text: None).evaluation(fake)
     assert not report.identical
     assert "validation-0" in report.divergence
+
+
+def test_two_workers_that_make_the_same_program_at_once_pay_for_it_once(bench: Bench) -> None:
+    both = threading.Barrier(2)
+
+    def together(text: str) -> None:
+        if text == "mutate":
+            both.wait(20)
+
+    bench.failure = lambda text: together(text)  # type: ignore[func-returns-value]
+    config = replace(bench.config(variants=2, steps=2), search=SearchConfig(workers=2, selection="random"))
+    bench.runner(config).run()
+    assert sorted(v.status for v in bench.variants()) == ["duplicate", "evaluated", "evaluated"]
 
 
 def test_two_workers_share_the_work_and_reach_the_target_exactly(bench: Bench) -> None:
