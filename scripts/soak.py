@@ -82,8 +82,8 @@ def look(path: Path, name: str) -> Snapshot:
 def session(archive: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a session of the campaign in a process group of its own."""
     command = [sys.executable, "-m", "hyperagent", "--archive", str(archive), *words, "--plain"]
-    log = (archive.parent / "soak.log").open("ab")
-    return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    with (archive.parent / "soak.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
