@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import random
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -51,6 +52,11 @@ def step_draw(random_seed: int, step: int) -> float:
     return random.Random(step_seed(random_seed, step)).random()
 
 
+_PARSING = threading.Lock()
+"""CPython 3.11 counts the depth of a syntax tree under construction per interpreter, not per thread: two threads in
+``ast.parse`` at once can end in ``SystemError: AST constructor recursion depth mismatch``."""
+
+
 def behaviour(tree: ProgramTree) -> Mapping[str, str]:
     """What a program does, as far as its files tell: syntax trees without docstrings, other files as they are.
 
@@ -64,7 +70,9 @@ def behaviour(tree: ProgramTree) -> Mapping[str, str]:
         if path.lower().endswith(DOCUMENTATION):
             continue
         if path.endswith(".py"):
-            parts[path] = ast.dump(_without_docstrings(ast.parse(data, path)))
+            with _PARSING:
+                module = ast.parse(data, path)
+            parts[path] = ast.dump(_without_docstrings(module))
         else:
             parts[path] = hashlib.sha256(data).hexdigest()
     return parts

@@ -1,5 +1,8 @@
 """What counts as a change of behaviour, and the seeds of a step."""
 
+import gc
+import threading
+
 import pytest
 
 from hyperagent.engine.mutation import behaviour, step_draw, step_seed
@@ -49,3 +52,33 @@ def test_seeds_differ_by_step_and_campaign_and_repeat() -> None:
     assert len(seeds) == 400
     assert step_seed(3, 7) == step_seed(3, 7)
     assert all(0 <= step_draw(1, step) < 1 for step in range(100))
+
+
+def test_threads_may_ask_at_once() -> None:
+    """CPython 3.11 fails when two threads build syntax trees at once; a collection is where it changes threads."""
+    source = {"a.py": b"x = " + b"[1, " * 50 + b"]" * 50 + b"\n"}
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            for _ in range(20):
+                behaviour(source)
+        except SystemError as error:
+            failures.append(error)
+
+    def let_another_thread_in(phase: str, info: object) -> None:
+        threading.Event().wait(0.0001)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(let_another_thread_in)
+    gc.set_threshold(20)
+    try:
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(let_another_thread_in)
+    assert failures == []
