@@ -6,7 +6,7 @@ at once, except a :class:`Session` and a :class:`ModelChannel`, which belong to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +19,12 @@ from hyperagent.types import (
     ChatRequest,
     Evaluation,
     Event,
+    Examiner,
     Grade,
     JobSpec,
     Json,
     ModelCall,
+    Needs,
     Outcome,
     Problem,
     ProgramTree,
@@ -31,6 +33,7 @@ from hyperagent.types import (
     RunRequest,
     RunResult,
     SandboxInfo,
+    Scorecard,
     Spend,
     Split,
     Task,
@@ -56,8 +59,11 @@ class Sandbox(Protocol):
     @property
     def info(self) -> SandboxInfo: ...
 
-    def prepare(self) -> None:
+    def prepare(self, packages: Iterable[tuple[str, ...]] = ()) -> None:
         """Make ready (find or build the image, remove leftovers of crashed runs of the same owner).
+
+        Args:
+            packages: Every set of Python packages that a later ``JobSpec.packages`` will ask for; made available once.
 
         Raises:
             SandboxUnavailable: With a hint that says what to do.
@@ -78,10 +84,18 @@ class Sandbox(Protocol):
 
 
 class Benchmark(Protocol):
-    """A pack with its data at hand: tasks and a grader, both on the host only."""
+    """A pack with its data at hand: tasks and what is needed to grade them, on the host only."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def needs(self) -> Needs:
+        """What a program that solves its tasks may use."""
+
+    @property
+    def examiner(self) -> Examiner | None:
+        """The program that examines predictions in a sandbox of its own; None = the host grades alone."""
 
     def tasks(self, split: Split, limit: int = 0) -> Sequence[Task]:
         """Tasks of a split in a fixed order; the first ``limit`` of them, all where 0.
@@ -90,8 +104,18 @@ class Benchmark(Protocol):
             DataUnavailable: The data has not been fetched.
         """
 
-    def grade(self, task: Task, prediction: Json) -> Grade:
-        """Score one prediction. Never raises on garbage: that is a grade with ``valid=False``."""
+    def examine(self, task: Task, prediction: Json) -> Mapping[str, Json] | Grade:
+        """What the examiner is asked about one prediction, or the grade at once where that is no answer at all.
+
+        Only for benchmarks with an examiner. Never raises on garbage.
+        """
+
+    def grade(self, task: Task, prediction: Json, verdict: Json = None) -> Grade:
+        """Score one prediction. Never raises on garbage: that is a grade with ``valid=False``.
+
+        Args:
+            verdict: What the examiner answered, for benchmarks that have one; None = it gave no answer.
+        """
 
     def feedback(self, task: Task) -> Json:
         """What the meta agent may learn about a train task: its target (the label, never a reference solution).
@@ -100,8 +124,12 @@ class Benchmark(Protocol):
             ValueError: The task is not of the train split.
         """
 
-    def metrics(self, tasks: Sequence[Task], predictions: Sequence[Json]) -> Mapping[str, float]:
-        """All metrics of the pack over paired tasks and predictions, plus constant and length-only baselines."""
+    def scorecard(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> Scorecard:
+        """Every metric of the pack over paired tasks and outcomes, and what cannot solve tasks scores on the same.
+
+        Raises:
+            ValueError: Tasks and outcomes are not of the same tasks in the same order.
+        """
 
 
 class ModelClient(Protocol):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from hyperagent.config.schema import BenchmarkConfig, Config, ModelsConfig
+from hyperagent.config.schema import BenchmarkConfig, Config, ModelsConfig, SandboxConfig
 from hyperagent.errors import ConfigError
 
 Refuse = Callable[[str, str, str], ConfigError]
 """``(key, problem, hint)`` -> the error to raise."""
 
+_BACKEND = 'sandbox.backend = "docker"'
 CONTROL_MODEL = "random/uniform"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,62}")
 
@@ -25,6 +26,7 @@ def check_combinations(config: Config, refuse: Refuse) -> None:
         raise refuse("program", "is empty", 'write "seed" for the shipped program')
     _check_budget(config, refuse)
     _check_models(config.models, refuse)
+    _check_sandbox(config.sandbox, refuse)
     if not config.benchmarks:
         raise refuse("benchmarks", "is empty: there would be nothing to score", "add a [[benchmarks]] table")
     names = [benchmark.name for benchmark in config.benchmarks]
@@ -63,6 +65,14 @@ def _check_models(models: ModelsConfig, refuse: Refuse) -> None:
     ):
         if any(character.isspace() for character in value):
             raise refuse(key, f"is not a model string: {value!r}", "e.g. openai/NAME, ollama_chat/NAME, local/NAME")
+
+
+def _check_sandbox(sandbox: SandboxConfig, refuse: Refuse) -> None:
+    for key, value in (("sandbox.image", sandbox.image), ("sandbox.runtime", sandbox.runtime)):
+        if value and sandbox.backend not in ("auto", "docker"):
+            raise refuse(
+                key, f"= {value!r} is Docker's, the backend is {sandbox.backend}", f"empty it, or set {_BACKEND}"
+            )
 
 
 def _check_benchmark(benchmark: BenchmarkConfig, key: str, refuse: Refuse) -> None:

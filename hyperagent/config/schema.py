@@ -74,7 +74,9 @@ class BenchmarkConfig:
     name: str = option("math_grading", "Benchmark pack (see `hyperagent benchmark list`).")
     source: str = option("auto", "Data set of the pack; auto = the first real one at hand, else the pack's generator.")
     screen: int = option(
-        10, "Validation tasks of the screen; a variant that solves none of them stops there.", minimum=0
+        -1,
+        "Validation tasks of the screen; a variant that solves none of them stops there. -1 = as the pack says.",
+        minimum=-1,
     )
     validation: int = option(100, "Validation tasks of the full stage, screen included; 0 = all.", minimum=0)
     train: int = option(40, "Train tasks whose results the meta agent sees; 0 = all.", minimum=0)
@@ -97,10 +99,13 @@ class LimitsConfig:
 class SandboxConfig:
     backend: str = option(
         "auto",
-        "docker, process (isolates nothing; for tests and like-for-like benchmarks only), or auto = docker.",
-        choices=("auto", "docker", "process"),
+        "docker (a container per job), bubblewrap (Linux namespaces: no daemon, no root; limits as good as the control "
+        "groups it is given), process (isolates nothing; for tests and like-for-like benchmarks only), or auto = "
+        "docker, else bubblewrap.",
+        choices=("auto", "docker", "bubblewrap", "process"),
     )
-    image: str = option("", "Image to use instead of the one `hyperagent sandbox build` makes.")
+    image: str = option("", "Docker image to use instead of the one `hyperagent sandbox build` makes.")
+    runtime: str = option("", "Runtime of the Docker engine, such as runsc (gVisor); empty = the engine's default.")
 
 
 @dataclass(frozen=True)

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from hyperagent.config import BenchmarkConfig, Config
+from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination, canonical
 from hyperagent.errors import EvaluationsLost, HyperagentError, ModelLost, SandboxLost
 from hyperagent.evaluation.stages import screen_passed, stage_score
 from hyperagent.protocols import Archive, Benchmark, Broker, Meter, ModelChannel, Sandbox, Session
 from hyperagent.types import (
     Evaluation,
+    Examiner,
     JobSpec,
     Json,
     Limits,
     Outcome,
-    OutcomeStatus,
     ProgramTree,
     Purpose,
     RunRequest,
     RunResult,
+    Spend,
     Split,
     Task,
     Variant,
 )
-
-INFRASTRUCTURE_TRIES = 3
-"""How often a task is run again when our side failed under it, before it counts as lost."""
 
 
 class Cancelled(HyperagentError):
@@ -48,11 +47,6 @@ class Parts:
     sandbox: Sandbox
     benchmarks: Sequence[tuple[BenchmarkConfig, Benchmark]]
     config: Config
-
-
-def canonical(value: Json) -> str:
-    """The one JSON text of a value: what replay compares byte for byte."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def limits_of(config: Config) -> Limits:
@@ -108,12 +102,15 @@ class TaskRunner:
             meter=self._meter,
             defaults=defaults,
         ) as channel:
-            limits = limits_of(self._parts.config)
-            spec = JobSpec(job, program, model_directory=channel.directory, limits=limits)
-            yield from self._in_sandboxes(spec, channel, benchmark, tasks)
+            base, needs = limits_of(self._parts.config), benchmark.needs
+            limits = needs.over(base)
+            spec = JobSpec(job, program, model_directory=channel.directory, limits=limits, packages=needs.packages)
+            seconds = self._parts.config.limits.task_seconds
+            with Examination(self._parts.sandbox, benchmark, job, base, seconds) as examination:
+                yield from self._in_sandboxes(spec, channel, examination, tasks, needs.seconds or seconds)
 
     def _in_sandboxes(
-        self, spec: JobSpec, channel: ModelChannel, benchmark: Benchmark, tasks: Sequence[Task]
+        self, spec: JobSpec, channel: ModelChannel, examination: Examination, tasks: Sequence[Task], seconds: float
     ) -> Iterator[tuple[Outcome, str]]:
         session: Session | None = None
         failures = 0
@@ -126,7 +123,7 @@ class TaskRunner:
                 try:
                     if session is None:
                         session = stack.enter_context(self._parts.sandbox.session(spec))
-                    result, outcome = self._one(session, channel, benchmark, task)
+                    result, spend = self._one(session, channel, task, seconds)
                 except (SandboxLost, ModelLost) as error:
                     failures += 1
                     if failures >= INFRASTRUCTURE_TRIES:
@@ -142,33 +139,22 @@ class TaskRunner:
                     # The program may have destroyed its sandbox; later tasks must not pay for this one.
                     stack.close()
                     session = None
-                yield outcome, result.transcript
+                outcome = examination.outcome(task, result)
+                yield (
+                    replace(outcome, seconds=result.seconds, peak_mb=result.peak_mb, spend=spend),
+                    result.transcript,
+                )
 
-    def _one(
-        self, session: Session, channel: ModelChannel, benchmark: Benchmark, task: Task
-    ) -> tuple[RunResult, Outcome]:
-        config = self._parts.config
-        arguments = {"model": config.models.evaluation, "inputs": dict(task.input)}
+    def _one(self, session: Session, channel: ModelChannel, task: Task, seconds: float) -> tuple[RunResult, Spend]:
+        arguments = {"model": self._parts.config.models.evaluation, "inputs": dict(task.input)}
+        files = None if task.files is None else {name: text.encode() for name, text in task.files.items()}
         channel.begin(task.id)
         try:
-            result = session.run(RunRequest("task", arguments, config.limits.task_seconds))
+            result = session.run(RunRequest("task", arguments, seconds, files))
         except SandboxLost:
             channel.end()
             raise
-        spend = channel.end()
-        outcome = replace(
-            grade_result(benchmark, task, result), seconds=result.seconds, peak_mb=result.peak_mb, spend=spend
-        )
-        return result, outcome
-
-
-def grade_result(benchmark: Benchmark, task: Task, result: RunResult) -> Outcome:
-    """Grade one run. A crash, a timeout or nonsense is the program's own ``agent_error`` and scores 0."""
-    if result.status != "ok":
-        return Outcome(task.id, "agent_error", 0.0, error=f"{result.status}: {result.error}".strip(": ")[:2000])
-    grade = benchmark.grade(task, result.value)
-    status: OutcomeStatus = "scored" if grade.valid else "agent_error"
-    return Outcome(task.id, status, grade.score, canonical(result.value), grade.detail[:2000])
+        return result, channel.end()
 
 
 class Evaluator:
@@ -201,13 +187,19 @@ class Evaluator:
             scores.append(self._finish(evaluation, "finished"))
         return sum(scores) / len(scores), True
 
-    def split(self, variant: Variant, split: Split, report: Callable[[str], None]) -> list[Evaluation]:
-        """All planned tasks of train (for evidence) or test (for reports that are asked for)."""
+    def split(
+        self, variant: Variant, split: Split, report: Callable[[str], None], workers: int = 1
+    ) -> list[Evaluation]:
+        """All planned tasks of a split: train for evidence, test for reports that are asked for.
+
+        Args:
+            workers: Sandboxes that share the tasks; each runs its part in order.
+        """
         with self._train_lock(f"{variant.id}/{split}"):
             finished = []
             for setup in self._setups():
                 evaluation = self._start(variant, setup, split, 0)
-                self._run(variant, evaluation, setup, len(evaluation.tasks), split, report)
+                self._run(variant, evaluation, setup, len(evaluation.tasks), split, report, workers)
                 self._finish(evaluation, "finished")
                 finished.append(evaluation)
             return finished
@@ -250,6 +242,7 @@ class Evaluator:
         upto: int,
         label: str,
         report: Callable[[str], None],
+        workers: int = 1,
     ) -> None:
         """Run the first ``upto`` tasks that have no outcome yet."""
         archive, benchmark = self._parts.archive, setup[1]
@@ -263,13 +256,21 @@ class Evaluator:
         runner = TaskRunner(
             self._parts, self._meter, "test" if evaluation.split == "test" else "evaluate", self._cancelled
         )
-        finished = len(planned) - len(todo)
-        report(f"{label} {finished}/{len(planned)}")
-        for outcome, transcript in runner.run(job, variant, archive.read_tree(variant.commit), benchmark, todo):
-            blob = archive.put_blob(transcript.encode(errors="replace")) if transcript else ""
-            archive.add_outcome(evaluation.id, replace(outcome, transcript_blob=blob))
-            finished += 1
-            report(f"{label} {finished}/{len(planned)}")
+        program = archive.read_tree(variant.commit)
+        count = _Count(len(planned) - len(todo), len(planned), label, report)
+
+        def part(tasks: Sequence[Task]) -> None:
+            for outcome, transcript in runner.run(job, variant, program, benchmark, tasks):
+                blob = archive.put_blob(transcript.encode(errors="replace")) if transcript else ""
+                archive.add_outcome(evaluation.id, replace(outcome, transcript_blob=blob))
+                count.one_more()
+
+        if workers <= 1:
+            part(todo)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(part, [todo[worker::workers] for worker in range(workers)]):
+                pass
 
     def _finish(self, evaluation: Evaluation, state: str) -> float:
         outcomes = self._parts.archive.outcomes(evaluation.id)
@@ -279,17 +280,44 @@ class Evaluator:
         return score
 
 
+class _Count:
+    """Tasks done of an evaluation, told after each; several threads may count."""
+
+    def __init__(self, done: int, planned: int, label: str, report: Callable[[str], None]) -> None:
+        self._done, self._planned, self._label, self._report = done, planned, label, report
+        self._lock = threading.Lock()
+        report(f"{label} {done}/{planned}")
+
+    def one_more(self) -> None:
+        with self._lock:
+            self._done += 1
+            self._report(f"{self._label} {self._done}/{self._planned}")
+
+
 def context_of(parts: Parts, benchmark: Benchmark, split: Split, tasks: Sequence[str]) -> str:
     """Hash over everything a score depends on but the program (hex, 64 characters)."""
-    models, limits = parts.config.models, parts.config.limits
-    facts = {
+    models, needs = parts.config.models, benchmark.needs
+    limits = needs.over(limits_of(parts.config))
+    seconds = needs.seconds or parts.config.limits.task_seconds
+    facts: dict[str, Json] = {
         "benchmark": benchmark.name,
         "split": split,
         "tasks": list(tasks),
         "model": models.evaluation,
         "temperature": models.evaluation_temperature,
         "max_tokens": models.max_tokens,
-        "limits": [limits.task_seconds, limits.memory_mb, limits.processes, limits.cpus, limits.tmpfs_mb],
+        "limits": [seconds, limits.memory_mb, limits.processes, limits.cpus, limits.tmpfs_mb],
         "sandbox": [parts.sandbox.info.backend, parts.sandbox.info.image],
     }
+    if benchmark.examiner is not None:
+        facts["examiner"] = examiner_digest(benchmark.examiner)
     return hashlib.sha256(canonical(facts).encode()).hexdigest()
+
+
+def examiner_digest(examiner: Examiner) -> str:
+    """Hash over everything that an examination depends on but what is examined (hex, 64 characters)."""
+    needs = examiner.needs
+    texts = {name: data.decode("latin-1") for name, data in examiner.program.items()}
+    return hashlib.sha256(
+        canonical([texts, list(needs.packages), needs.seconds, dict(needs.limits)]).encode()
+    ).hexdigest()

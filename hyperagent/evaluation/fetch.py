@@ -108,6 +108,18 @@ def _mirrored(manifest: Manifest, source: Source, directory: Path) -> Path | Non
     return next((path for path in paths if path.is_file()), None)
 
 
+def built_locally(manifest: Manifest, source: Source, directory: Path) -> bytes | None:
+    """The record file made of upstream files that lie in a folder; None where one of them does not.
+
+    Raises:
+        DataUnavailable: A file is not the pinned one.
+    """
+    names = [file.name for file in source.upstream.files] if source.upstream else []
+    if not names or not all(_place(directory, name) for name in names):
+        return None
+    return _built(manifest, source, directory, download_url, lambda line: None)
+
+
 def _built(manifest: Manifest, source: Source, directory: Path | None, download: Download, say: Progress) -> bytes:
     """The record file made of upstream files."""
     upstream = source.upstream
@@ -177,13 +189,17 @@ def _downloaded(manifest: Manifest, url: str, download: Download) -> bytes:
 
 
 def _local(manifest: Manifest, source: Source, directory: Path, name: str) -> Path:
-    for path in (directory / name, directory / "raw" / name):
-        if path.is_file():
-            return path
+    path = _place(directory, name)
+    if path is not None:
+        return path
     raise DataUnavailable(
         f"{directory} holds neither {manifest.name}/{source.file} nor the upstream file {name}",
         hint="Give the folder of a mirror, or one with the upstream files under the names in benchmark.toml.",
     )
+
+
+def _place(directory: Path, name: str) -> Path | None:
+    return next((path for path in (directory / name, directory / "raw" / name) if path.is_file()), None)
 
 
 def _checked(content: bytes, expected: str, what: str) -> bytes:

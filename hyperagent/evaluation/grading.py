@@ -11,8 +11,10 @@ from typing import Any
 
 from hyperagent.types import Grade, Json
 
-Grader = Callable[[Mapping[str, Json], Mapping[str, Json], Json], Grade]
-"""``(input, hidden, prediction) -> Grade``."""
+Grader = Callable[[Mapping[str, Json], Mapping[str, Json], Json, Json], Grade]
+"""``(input, hidden, prediction, verdict) -> Grade``; the verdict is the examiner's, None where there is none."""
+Asker = Callable[[Mapping[str, Json], Mapping[str, Json], Json], Mapping[str, Json] | Grade]
+"""``(input, hidden, prediction) ->`` what the examiner is asked, or a grade at once."""
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = 80
@@ -57,7 +59,7 @@ def label_of(prediction: Json, labels: Sequence[str]) -> tuple[str | None, str]:
 def label_grader(labels: Sequence[str]) -> Grader:
     """1 for the label in ``hidden["label"]``, 0 for another, invalid for anything that is no label."""
 
-    def grade(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json) -> Grade:
+    def grade(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json, _: Json = None) -> Grade:
         label, wrong = label_of(prediction, labels)
         if label is None:
             return Grade(0.0, valid=False, detail=wrong)
@@ -69,7 +71,7 @@ def label_grader(labels: Sequence[str]) -> Grader:
 def exact_grader() -> Grader:
     """1 for the JSON value in ``hidden["label"]`` (strings: but for surrounding white space), else 0."""
 
-    def grade(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json) -> Grade:
+    def grade(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json, _: Json = None) -> Grade:
         response, wrong = response_of(prediction)
         if wrong or response is None:
             return Grade(0.0, valid=False, detail=wrong or "no answer")
@@ -85,18 +87,52 @@ def exact_grader() -> Grader:
 def pack_grader(function: Callable[..., Any]) -> Grader:
     """Wrap a pack's own ``grade(input, hidden, prediction) -> score | (score, valid, detail)``."""
 
-    def grade(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json) -> Grade:
-        try:
-            result = function(input, hidden, prediction)
-            score, valid, detail = result if isinstance(result, tuple) else (result, True, "")
-            score = float(score)
-        except Exception as error:  # noqa: BLE001 - code of a pack; one prediction must not end a campaign
-            return Grade(0.0, valid=False, detail=f"the pack's grader failed: {type(error).__name__}: {error}")
-        if not _in_unit_interval(score):
-            return Grade(0.0, valid=False, detail=f"the pack's grader gave {score}, which is not from 0 to 1")
-        return Grade(score if valid else 0.0, bool(valid), str(detail))
+    def grade(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json, _: Json = None) -> Grade:
+        return _graded(function, input, hidden, prediction)
 
     return grade
+
+
+def verdict_grader(function: Callable[..., Any]) -> Grader:
+    """Wrap a pack's ``grade(input, hidden, prediction, verdict)``; without a verdict there is nothing to grade."""
+
+    def grade(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json, verdict: Json = None) -> Grade:
+        if not isinstance(verdict, dict):
+            return Grade(0.0, valid=False, detail="the examination gave no verdict")
+        return _graded(function, input, hidden, prediction, verdict)
+
+    return grade
+
+
+def pack_asker(function: Callable[..., Any]) -> Asker:
+    """Wrap a pack's ``examine(input, hidden, prediction)``; a ValueError says why a prediction is no answer."""
+
+    def ask(input: Mapping[str, Json], hidden: Mapping[str, Json], prediction: Json) -> Mapping[str, Json] | Grade:
+        try:
+            asked = function(input, hidden, prediction)
+        except ValueError as error:
+            return Grade(0.0, valid=False, detail=str(error) or "no answer")
+        except Exception as error:  # noqa: BLE001 - code of a pack; one prediction must not end a campaign
+            return _failed(error)
+        return asked if isinstance(asked, dict) else _failed(TypeError("examine() did not give a dict"))
+
+    return ask
+
+
+def _graded(function: Callable[..., Any], *arguments: Json) -> Grade:
+    try:
+        result = function(*arguments)
+        score, valid, detail = result if isinstance(result, tuple) else (result, True, "")
+        score = float(score)
+    except Exception as error:  # noqa: BLE001 - code of a pack; one prediction must not end a campaign
+        return _failed(error)
+    if not _in_unit_interval(score):
+        return Grade(0.0, valid=False, detail=f"the pack's grader gave {score}, which is not from 0 to 1")
+    return Grade(score if valid else 0.0, bool(valid), str(detail))
+
+
+def _failed(error: Exception) -> Grade:
+    return Grade(0.0, valid=False, detail=f"the pack's grader failed: {type(error).__name__}: {error}")
 
 
 def shortened(value: Json, limit: int = 80) -> str:

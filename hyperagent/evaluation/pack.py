@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hyperagent.errors import ConfigError, DataUnavailable
 from hyperagent.evaluation import grading
-from hyperagent.evaluation.grading import Grader
+from hyperagent.evaluation.fetch import built_locally
+from hyperagent.evaluation.grading import Asker, Grader
 from hyperagent.evaluation.manifest import (
     DATA_VARIABLE,
     MANIFEST,
@@ -25,11 +26,14 @@ from hyperagent.evaluation.manifest import (
     load_module,
     read_manifest,
 )
-from hyperagent.evaluation.metrics import label_metrics
+from hyperagent.evaluation.scorecard import scorecard
 from hyperagent.evaluation.splits import SPLITS, check_groups, in_order, split_named
-from hyperagent.types import Grade, Json, Split, Task
+from hyperagent.types import Examiner, Grade, Json, Needs, Outcome, Scorecard, Split, Task
 
-__all__ = ["Pack", "find_packs", "load_pack", "read_records"]
+__all__ = ["Pack", "find_data", "find_packs", "load_examiner", "load_pack", "parse_records"]
+
+EXAMINING = Path(__file__).resolve().parent.parent / "examining"
+"""What stands inside an examiner's sandbox beside the pack's own files; read, never imported."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,14 @@ class Pack:
     labels: tuple[str, ...]
     notes: tuple[str, ...]
     manifest: Manifest = field(repr=False)
+    examiner: Examiner | None = field(repr=False)
     _tasks: Mapping[Split, tuple[Task, ...]] = field(repr=False)
     _grader: Grader = field(repr=False)
+    _asker: Asker | None = field(repr=False)
+
+    @property
+    def needs(self) -> Needs:
+        return self.manifest.program_needs
 
     def tasks(self, split: Split, limit: int = 0) -> Sequence[Task]:
         """Tasks of a split in a fixed order; the first ``limit`` of them, all where 0.
@@ -65,9 +75,23 @@ class Pack:
             raise ValueError(f"no tasks for split {split!r}, limit {limit}")
         return self._tasks[split][: limit or None]
 
-    def grade(self, task: Task, prediction: Json) -> Grade:
-        """Score one prediction. Never raises on garbage: that is a grade with ``valid=False``."""
-        return self._grader(task.input, task.hidden, prediction)
+    def examine(self, task: Task, prediction: Json) -> Mapping[str, Json] | Grade:
+        """What the examiner is asked about one prediction, or the grade at once where that is no answer at all.
+
+        Raises:
+            ValueError: The pack has no examiner.
+        """
+        if self._asker is None:
+            raise ValueError(f"benchmark {self.name} has no examiner")
+        return self._asker(task.input, task.hidden, prediction)
+
+    def grade(self, task: Task, prediction: Json, verdict: Json = None) -> Grade:
+        """Score one prediction. Never raises on garbage: that is a grade with ``valid=False``.
+
+        Args:
+            verdict: What the examiner answered, for packs that have one; None = it gave no answer.
+        """
+        return self._grader(task.input, task.hidden, prediction, verdict)
 
     def feedback(self, task: Task) -> Json:
         """``{"target": label}`` of a train task: what the meta agent may learn about it.
@@ -79,32 +103,26 @@ class Pack:
             raise ValueError(f"the target of {task.split} task {task.id} is not for the meta agent")
         return {"target": task.hidden.get("label")}
 
-    def metrics(self, tasks: Sequence[Task], predictions: Sequence[Json]) -> Mapping[str, float]:
-        """Metrics over paired tasks and predictions; a missing prediction is None and counts as invalid.
-
-        Returns:
-            ``n``; the pack's main metric, ``accuracy`` for label packs; ``invalid`` (fraction of predictions that are
-            no answer); for packs with labels ``constant_baseline`` and ``length_baseline`` (accuracies of rules fitted
-            on train), and where labels carry points ``nmae`` and ``constant_nmae``. All in [0, 1] but ``n``.
+    def scorecard(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> Scorecard:
+        """Every metric of the pack over paired tasks and outcomes, and what cannot solve tasks scores on the same.
 
         Raises:
-            ValueError: Different numbers of tasks and predictions.
+            ValueError: Tasks and outcomes are not of the same tasks in the same order, or an outcome is ``lost``.
         """
-        if len(tasks) != len(predictions):
-            raise ValueError(f"{len(tasks)} tasks but {len(predictions)} predictions: pass None where one is missing")
-        grades = [self.grade(task, prediction) for task, prediction in zip(tasks, predictions, strict=True)]
-        n = len(grades)
-        result = {
-            "n": float(n),
-            self.metric: sum(grade.score for grade in grades) / n if n else 0.0,
-            "invalid": sum(not grade.valid for grade in grades) / n if n else 0.0,
-        }
-        if self.labels:
-            answered = [grading.label_of(prediction, self.labels)[0] for prediction in predictions]
-            points = self.manifest.source(self.source).points
-            train, length_field = self._tasks["train"], self.manifest.length_field
-            result |= label_metrics(tasks, answered, train, self.labels, points, length_field)
-        return result
+        source = self.manifest.source(self.source)
+        return scorecard(
+            tasks,
+            outcomes,
+            train=self._tasks["train"],
+            metric=self.metric,
+            direction=self.manifest.direction,
+            labels=self.labels,
+            points=source.points,
+            positive=self.manifest.positive,
+            length_field=source.length_field,
+            rating_field=self.manifest.rating_field,
+            grade=self.grade if self.examiner is None else None,
+        )
 
 
 def load_pack(
@@ -125,19 +143,19 @@ def load_pack(
     """
     manifest = read_manifest(name_or_path)
     directories = data_directories(data)
-    chosen, path = _choose(manifest, source, directories)
+    chosen, origin, content = _choose(manifest, source, directories)
     notes: list[str] = []
-    if path is None:
+    if content is None:
         notes.append(
             f"real data not found: using the generator (for real data: `hyperagent benchmark fetch {manifest.name}`)"
             if source == "auto" and any(other.file for other in manifest.sources)
             else f"generated with random seed {random_seed}"
         )
         records = load_module(manifest, chosen.generator).generate(random_seed, sum(chosen.splits.values()))
-        origin = chosen.generator
     else:
-        records, origin = read_records(manifest, chosen, path), str(path)
+        records = parse_records(manifest, chosen, content, origin)
     tasks = [_task(manifest, chosen, record, origin) for record in records]
+    examiner = load_examiner(manifest)
     return Pack(
         name=manifest.name,
         source=chosen.name,
@@ -146,30 +164,35 @@ def load_pack(
         labels=chosen.labels,
         notes=tuple(notes),
         manifest=manifest,
+        examiner=examiner,
         _tasks=_by_split(chosen, tasks, origin),
-        _grader=_grader(manifest, chosen),
+        _grader=_grader(manifest, chosen, examined=examiner is not None),
+        _asker=grading.pack_asker(_function(manifest, "examine")) if examiner else None,
     )
 
 
-def read_records(manifest: Manifest, source: Source, path: Path) -> list[Mapping[str, Any]]:
+def parse_records(manifest: Manifest, source: Source, content: bytes, origin: str) -> list[Mapping[str, Any]]:
     """Records of a file after its hash was checked.
 
     Raises:
-        DataUnavailable: The file cannot be read, or is not the one that the pack was made for.
+        DataUnavailable: The file is not the one that the pack was made for, or holds something else than records.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataUnavailable(f"{path} cannot be read: {error.strerror}", hint=fetch_hint(manifest)) from error
     found = hashlib.sha256(content).hexdigest()
     expected = [source.sha256, source.upstream.built_sha256 if source.upstream else ""]
     if any(expected) and found not in expected:
         raise DataUnavailable(
-            f"{path} is not the file that {manifest.name} was made for: "
+            f"{origin} is not the file that {manifest.name} was made for: "
             f"expected SHA-256 {' or '.join(filter(None, expected))}, found {found}",
             hint=f"Remove it. {fetch_hint(manifest)}",
         )
-    return [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
+    records = []
+    for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), 1):
+        if line:
+            try:
+                records.append(json.loads(line))
+            except ValueError as error:
+                raise DataUnavailable(f"{origin}:{number}: not JSON: {error}", hint="See docs/packs.md.") from error
+    return records
 
 
 def fetch_hint(manifest: Manifest) -> str:
@@ -180,22 +203,35 @@ def fetch_hint(manifest: Manifest) -> str:
     )
 
 
-def find_file(manifest: Manifest, source: Source, directories: Iterable[Path]) -> Path | None:
-    """The source's record file in the first folder that has it."""
-    paths = (directory / manifest.name / source.file for directory in directories)
-    return next((path for path in paths if path.is_file()), None)
+def find_data(manifest: Manifest, source: Source, directories: Iterable[Path]) -> tuple[str, bytes] | None:
+    """Where a source's record file was found and its content; made of the upstream files where only these are there.
+
+    Raises:
+        DataUnavailable: A file cannot be read, or is not the pinned one.
+    """
+    for directory in directories:
+        path = directory / manifest.name / source.file
+        if path.is_file():
+            try:
+                return str(path), path.read_bytes()
+            except OSError as error:
+                raise DataUnavailable(f"{path} cannot be read: {error.strerror}", hint=fetch_hint(manifest)) from error
+        made = built_locally(manifest, source, directory)
+        if made is not None:
+            return f"{source.file} (made of the files in {directory})", made
+    return None
 
 
-def _choose(manifest: Manifest, name: str, directories: Sequence[Path]) -> tuple[Source, Path | None]:
-    """The source and its record file; None for a generated one."""
+def _choose(manifest: Manifest, name: str, directories: Sequence[Path]) -> tuple[Source, str, bytes | None]:
+    """The source, where its records come from, and the record file's content; None for a generated one."""
     candidates = manifest.sources if name == "auto" else (manifest.source(name),)
     for source in candidates:
-        path = find_file(manifest, source, directories) if source.file else None
-        if path is not None:
-            return source, path
+        found = find_data(manifest, source, directories) if source.file else None
+        if found is not None:
+            return source, *found
     for source in candidates:
         if source.generator:
-            return source, None
+            return source, source.generator, None
     wanted = f"the {name} data" if name != "auto" else "any data"
     looked = ", ".join(str(directory / manifest.name) for directory in directories)
     raise DataUnavailable(
@@ -204,6 +240,10 @@ def _choose(manifest: Manifest, name: str, directories: Sequence[Path]) -> tuple
 
 
 def _task(manifest: Manifest, source: Source, record: Mapping[str, Any], origin: str) -> Task:
+    if not isinstance(record, Mapping):
+        raise DataUnavailable(
+            f"{origin}: a record is no object: {grading.shortened(record)}", hint="See docs/packs.md."
+        )
     split = split_named(record.get("split"))
     try:
         given, hidden = record["input"], record["hidden"]
@@ -218,8 +258,15 @@ def _task(manifest: Manifest, source: Source, record: Mapping[str, Any], origin:
             f"({grading.shortened(record.get('split'))}, {grading.shortened(hidden.get('label'))})",
             hint="See docs/packs.md.",
         )
+    files = given.get("files", {}) if source.workspace else None
+    if files is not None and not _are_texts(files):
+        raise DataUnavailable(f"{origin}: the files of record {identity} are not texts", hint="See docs/packs.md.")
     asked = {"instructions": source.instructions, **({"answers": list(source.labels)} if source.labels else {})}
-    return Task(identity, manifest.name, split, group, {**shown, **asked}, hidden)
+    return Task(identity, manifest.name, split, group, {**shown, **asked}, hidden, files)
+
+
+def _are_texts(files: Json) -> bool:
+    return isinstance(files, dict) and all(isinstance(text, str) for text in (*files, *files.values()))
 
 
 def _by_split(source: Source, tasks: Sequence[Task], origin: str) -> dict[Split, tuple[Task, ...]]:
@@ -227,22 +274,44 @@ def _by_split(source: Source, tasks: Sequence[Task], origin: str) -> dict[Split,
     ordered = in_order(tasks)
     result = {split: tuple(task for task in ordered if task.split == split) for split in SPLITS}
     counts = {split: len(members) for split, members in result.items()}
-    if counts != source.splits:
+    if source.splits and counts != source.splits:
         raise DataUnavailable(f"{origin}: the pack promises {dict(source.splits)} records, there are {counts}")
     return result
 
 
-def _grader(manifest: Manifest, source: Source) -> Grader:
+def load_examiner(manifest: Manifest) -> Examiner | None:
+    """The pack's examiner; None where it has no folder ``examiner/``.
+
+    Raises:
+        ConfigError: The folder holds no ``examiner.py``.
+    """
+    folder = manifest.path / "examiner"
+    if not folder.is_dir():
+        return None
+    files = {path.name: path.read_bytes() for place in (EXAMINING, folder) for path in sorted(place.glob("*.py"))}
+    if "examiner.py" not in files:
+        raise ConfigError(f"{folder} holds no examiner.py", hint="See docs/packs.md, 'Grading in a sandbox'.")
+    return Examiner({**files, "program.toml": b""}, manifest.examiner_needs)
+
+
+def _grader(manifest: Manifest, source: Source, *, examined: bool) -> Grader:
+    if examined:
+        return grading.verdict_grader(_function(manifest, "grade"))
     if manifest.grader == "label":
         return grading.label_grader(source.labels)
     if manifest.grader == "exact":
         return grading.exact_grader()
+    return grading.pack_grader(_function(manifest, "grade"))
+
+
+def _function(manifest: Manifest, name: str) -> Callable[..., Any]:
+    """A function of the pack's grader."""
     if not manifest.grader.endswith(".py"):
         raise ConfigError(
             f"{manifest.path / MANIFEST}: grader is {manifest.grader!r}",
-            hint="Use label, exact, or a .py file of the pack.",
+            hint="Use label, exact, or a .py file of the pack (which a pack with an examiner needs).",
         )
-    function = getattr(load_module(manifest, manifest.grader), "grade", None)
+    function: Callable[..., Any] | None = getattr(load_module(manifest, manifest.grader), name, None)
     if not callable(function):
-        raise ConfigError(f"{manifest.path / manifest.grader} has no function grade(input, hidden, prediction)")
-    return grading.pack_grader(function)
+        raise ConfigError(f"{manifest.path / manifest.grader} has no function {name}", hint="See docs/packs.md.")
+    return function

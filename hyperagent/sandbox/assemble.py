@@ -33,6 +33,11 @@ _FILES = {
     "etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files\n",
     "etc/hosts": b"127.0.0.1 localhost\n",
 }
+_WHEEL_LIBRARIES = (
+    "libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libresolv.so.2", "libgcc_s.so.1",
+    "libstdc++.so.6", "libatomic.so.1",
+)  # fmt: skip
+"""What wheels for Linux may expect of any system (the manylinux policy, without X11 and OpenGL)."""
 _DIRECTORIES = ("tmp", "proc", "sys", "dev", "run/model", "opt/hyperagent", "root", "var/tmp")
 
 
@@ -168,7 +173,8 @@ def _add_libraries(image: _Image, binaries: Iterable[Path]) -> None:
     """Shared libraries of all binaries; those off the loader's path go beside the C library, where it looks."""
     found = _libraries(binaries)
     system = next((os.path.dirname(path) for path in found if os.path.basename(path).startswith("libc.so")), "/lib")
-    for path in sorted(found):
+    wheels = (os.path.join(system, name) for name in _WHEEL_LIBRARIES)
+    for path in sorted(found | {path for path in wheels if os.path.isfile(path)}):
         standard = path.startswith(("/lib", "/usr/lib"))
         place = path if standard else os.path.join(system, os.path.basename(path))
         image.file(_place(place), Path(path).resolve())

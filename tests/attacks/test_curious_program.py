@@ -11,7 +11,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.mutation import Mutator
 from hyperagent.models import LocalBroker, ScriptedClient
 from hyperagent.sandbox import DockerSandbox
-from hyperagent.types import Grade, Json, Split, Task, Variant
+from hyperagent.types import Grade, Json, Needs, Outcome, Scorecard, Split, Task, Variant
 
 pytestmark = pytest.mark.docker
 
@@ -106,6 +106,8 @@ class MarkedBenchmark:
     """A benchmark whose hidden members can be recognised."""
 
     name = "marked"
+    needs = Needs()
+    examiner = None
 
     def tasks(self, split: Split, limit: int = 0) -> Sequence[Task]:
         ids = {"train": "TRAIN-TASK", "validation": SECRETS[2], "test": SECRETS[3]}
@@ -114,7 +116,10 @@ class MarkedBenchmark:
             Task(f"{ids[split]}-{n}", self.name, split, f"{split}-{n}", {"question": "?"}, hidden) for n in range(2)
         ]
 
-    def grade(self, task: Task, prediction: Json) -> Grade:
+    def examine(self, task: Task, prediction: Json) -> Grade:
+        raise ValueError("there is no examiner")
+
+    def grade(self, task: Task, prediction: Json, verdict: Json = None) -> Grade:
         return Grade(float(prediction == []), True, "")
 
     def feedback(self, task: Task) -> Json:
@@ -122,8 +127,8 @@ class MarkedBenchmark:
             raise ValueError(task.split)
         return {"target": "TRAIN-LABEL"}
 
-    def metrics(self, tasks: Sequence[Task], predictions: Sequence[Json]) -> Mapping[str, float]:
-        return {}
+    def scorecard(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> Scorecard:
+        return Scorecard({})
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,21 @@ from hyperagent.errors import ModelLost, ModelUnavailable
 from hyperagent.models import LocalBroker, ScriptedClient
 from hyperagent.protocols import Archive
 from hyperagent.sandbox import ProcessSandbox
-from hyperagent.types import Campaign, CampaignResult, Caps, ChatRequest, Grade, Json, Progress, Split, Task, Variant
+from hyperagent.types import (
+    Campaign,
+    CampaignResult,
+    Caps,
+    ChatRequest,
+    Grade,
+    Json,
+    Needs,
+    Outcome,
+    Progress,
+    Scorecard,
+    Split,
+    Task,
+    Variant,
+)
 
 TASK_AGENT = b"""
 import json, os, urllib.request
@@ -74,19 +88,24 @@ class Numbers:
     """Four tasks a split; a program is right on the first ``SKILL`` of them."""
 
     name = "numbers"
+    needs = Needs()
+    examiner = None
 
     def tasks(self, split: Split, limit: int = 0) -> Sequence[Task]:
         every = [Task(f"{split}-{n}", self.name, split, f"{split}-{n}", {"number": n}, {}) for n in range(4)]
         return every[: limit or None]
 
-    def grade(self, task: Task, prediction: Json) -> Grade:
+    def examine(self, task: Task, prediction: Json) -> Grade:
+        raise ValueError("there is no examiner")
+
+    def grade(self, task: Task, prediction: Json, verdict: Json = None) -> Grade:
         return Grade(float(prediction == "right"))
 
     def feedback(self, task: Task) -> Json:
         return {"target": "right"}
 
-    def metrics(self, tasks: Sequence[Task], predictions: Sequence[Json]) -> Mapping[str, float]:
-        return {}
+    def scorecard(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> Scorecard:
+        return Scorecard({})
 
 
 class Quiet:

@@ -8,7 +8,7 @@ import pytest
 from hyperagent.errors import ConfigError, DataUnavailable, NotFoundError, UsageError
 from hyperagent.evaluation.fetch import download_url, fetch, read_ids
 from hyperagent.evaluation.manifest import read_manifest
-from hyperagent.evaluation.pack import load_pack, read_records
+from hyperagent.evaluation.pack import load_pack, parse_records
 
 
 def refused(url: str) -> bytes:
@@ -124,8 +124,8 @@ def test_upstream_files_give_the_mirrors_records(mirror: Path, tmp_path: Path, s
     manifest = read_manifest("math_grading")
     chosen = manifest.source(source)
     path = fetch("math_grading", source, from_directory=mirror / "raw", cache=tmp_path, download=refused)
-    built = read_records(manifest, chosen, path)
-    mirrored = read_records(manifest, chosen, mirror / "math_grading" / chosen.file)
+    built = parse_records(manifest, chosen, path.read_bytes(), "built")
+    mirrored = parse_records(manifest, chosen, (mirror / "math_grading" / chosen.file).read_bytes(), "mirror")
 
     def comparable(records: list[dict[str, object]]) -> dict[object, dict[str, object]]:
         names = {"search": "train"}
