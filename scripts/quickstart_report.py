@@ -20,7 +20,7 @@ from hyperagent import assembly
 from hyperagent.engine.journal import elapsed
 from hyperagent.errors import EvaluationsLost, HyperagentError, NotFoundError
 from hyperagent.protocols import Archive, Observer
-from hyperagent.types import Campaign, Interval, PairedTest, Progress, Split, Variant
+from hyperagent.types import Campaign, Interval, PairedTest, Progress, Scorecard, Split, Variant
 
 MODEL, CONTROL = "quickstart", "quickstart-control"
 SPLITS: tuple[Split, ...] = ("validation", "test")
@@ -34,7 +34,7 @@ class Tools(Protocol):
     def evaluate_test(self, variants: Sequence[Variant], archive: Archive, observer: Observer) -> object: ...
     def interval(self, archive: Archive, variant: Variant, split: Split) -> Interval | None: ...
     def paired(self, archive: Archive, a: Variant, b: Variant, split: Split) -> PairedTest: ...
-    def metrics(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Mapping[str, float]]: ...
+    def scorecards(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Scorecard]: ...
 
 
 class Talk:
@@ -120,7 +120,7 @@ def gather(archive: Archive, tools: Tools, observer: Observer) -> Figures:
         for who, variant in (("seed program", seed), ("best variant", best), ("best of the control", drawn))
     )
     against = tools.paired(archive, drawn, best, "test")
-    baselines = {split: _baselines(tools.metrics(archive, seed, split)) for split in SPLITS}
+    baselines = {split: _baselines(tools.scorecards(archive, seed, split)) for split in SPLITS}
     return Figures(*runs, rows, baselines, against, conclude(rows[1], against))
 
 
@@ -177,14 +177,14 @@ def _interval(tools: Tools, archive: Archive, variant: Variant, split: Split) ->
     return found
 
 
-def _baselines(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def _baselines(cards: Mapping[str, Scorecard]) -> dict[str, float]:
     """``"constant answer (math_grading)" -> accuracy`` and the like, for every benchmark of the campaign."""
-    words = {"constant_baseline": "one answer for all", "length_baseline": "by length alone"}
-    prefix = len(metrics) > 1
+    words = {"constant": "one answer for all", "length": "by length alone"}
+    prefix = len(cards) > 1
     return {
-        f"{words[key]} ({name})" if prefix else words[key]: value
-        for name, values in metrics.items()
-        for key, value in values.items()
+        f"{words[key]} ({name})" if prefix else words[key]: measure.interval.estimate
+        for name, card in cards.items()
+        for key, measure in card.measures.items()
         if key in words
     }
 

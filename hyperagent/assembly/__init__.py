@@ -1,19 +1,31 @@
 """The one place that knows every concrete class: config in, wired parts out.
 
-``wiring`` builds campaigns and replays, ``reports`` reads scores back, ``checks`` looks at the machine. Heavy imports
-(Docker, SQLAlchemy) happen inside the functions that need them, so that ``hyperagent --help`` answers at once.
+``wiring`` builds campaigns and replays, ``benching`` runs and ``scoring`` scores benchmarks without one, ``packs`` is
+about packs themselves, ``reports`` reads scores back, ``checks`` looks at the machine. Heavy imports (Docker,
+SQLAlchemy) happen inside the functions that need them, so that ``hyperagent --help`` answers at once.
 """
 
+from hyperagent.assembly.benching import BenchmarkRun, BenchmarkRunner
 from hyperagent.assembly.checks import Check, doctor, sandbox_checks
+from hyperagent.assembly.packs import (
+    PackFacts,
+    benchmark_facts,
+    benchmark_schema,
+    import_papers,
+    import_polyglot,
+    init_benchmark,
+    validate_benchmark,
+)
 from hyperagent.assembly.planning import plan
 from hyperagent.assembly.reports import (
     best,
     evaluate_test,
     interval,
-    metrics,
     paired,
+    scorecards,
     scores,
 )
+from hyperagent.assembly.scoring import Scored, score_predictions
 from hyperagent.assembly.supplies import (
     ModelRow,
     PackRow,
@@ -34,9 +46,15 @@ from hyperagent.assembly.wiring import (
 )
 
 __all__ = [
+    "BenchmarkRun",
+    "BenchmarkRunner",
     "Check",
     "ModelRow",
+    "PackFacts",
     "PackRow",
+    "Scored",
+    "benchmark_facts",
+    "benchmark_schema",
     "benchmarks",
     "best",
     "build_image",
@@ -44,9 +62,11 @@ __all__ = [
     "doctor",
     "evaluate_test",
     "fetch_benchmark",
+    "import_papers",
+    "import_polyglot",
+    "init_benchmark",
     "interval",
     "lock_holder",
-    "metrics",
     "models",
     "new_campaign",
     "open_archive",
@@ -56,6 +76,9 @@ __all__ = [
     "replayer",
     "resume_campaign",
     "sandbox_checks",
+    "score_predictions",
+    "scorecards",
     "scores",
     "test_model",
+    "validate_benchmark",
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from hyperagent.errors import HyperagentError
+from hyperagent.protocols import Sandbox
 
 LEAST_FREE_GB = 2.0
 
@@ -35,20 +36,26 @@ def doctor(archive: Path) -> Sequence[Check]:
 
 
 def sandbox_checks() -> Sequence[Check]:
-    """Docker engine, sandbox image, and a run inside a real sandbox."""
-    from hyperagent.sandbox import docker_status
+    """Docker engine, bubblewrap, and a run inside a real sandbox of the one that ``auto`` would take."""
+    from hyperagent.sandbox import BubblewrapSandbox, DockerSandbox, bubblewrap_status, docker_status
 
-    ok, detail, hint = docker_status()
-    if not ok:
-        return [Check("docker", "missing", detail, hint)]
-    return [Check("docker", "ok", detail), _attempt("sandbox", _sandbox_probe, "hyperagent sandbox build")]
+    docker, bubblewrap = docker_status(), bubblewrap_status()
+    if docker[0]:
+        also = [Check("bubblewrap", "ok", bubblewrap[1])] if bubblewrap[0] else []
+        probe = _attempt("sandbox", lambda: _sandbox_probe(DockerSandbox("doctor")), "hyperagent sandbox build")
+        return [Check("docker", "ok", docker[1]), *also, probe]
+    if not bubblewrap[0]:
+        return [Check("docker", "missing", *docker[1:]), Check("bubblewrap", "missing", *bubblewrap[1:])]
+    return [
+        Check("docker", "warn", *docker[1:]),
+        Check("bubblewrap", "ok", bubblewrap[1]),
+        _attempt("sandbox", lambda: _sandbox_probe(BubblewrapSandbox("doctor")), "start a Docker engine"),
+    ]
 
 
-def _sandbox_probe() -> str:
-    from hyperagent.sandbox import DockerSandbox
+def _sandbox_probe(sandbox: Sandbox) -> str:
     from hyperagent.types import JobSpec, RunRequest
 
-    sandbox = DockerSandbox("doctor")
     sandbox.prepare()
     program = {
         "task_agent.py": b"class TaskAgent:\n    def __init__(self, model, chat_history_file):\n        pass\n"
@@ -59,7 +66,7 @@ def _sandbox_probe() -> str:
         result = session.run(RunRequest("task", {"model": "", "inputs": {}}, 30))
     if result.value != "ready":
         raise HyperagentError(f"a program in the sandbox ended with {result.status}: {result.error}")
-    return f"{sandbox.info.isolation}; image {sandbox.info.image[:40]}"
+    return f"{sandbox.info.backend}: {sandbox.info.isolation}; image {sandbox.info.image[:40]}"
 
 
 def _attempt(name: str, probe: Callable[[], str], fix: str) -> Check:

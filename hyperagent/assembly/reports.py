@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from dataclasses import replace
 from hyperagent.assembly.wiring import Wiring, load_benchmarks, stored_config
 from hyperagent.errors import UsageError
 from hyperagent.protocols import Archive, Observer
-from hyperagent.types import Evaluation, Interval, PairedTest, Split, Variant
+from hyperagent.types import Evaluation, Interval, PairedTest, Scorecard, Split, Variant
 
 Scores = Mapping[str, tuple[list[str], list[float]]]
 
@@ -60,8 +59,8 @@ def paired(archive: Archive, a: Variant, b: Variant, split: Split) -> PairedTest
     return mcnemar([x for x, _ in pairs], [y for _, y in pairs])
 
 
-def metrics(archive: Archive, variant: Variant, split: Split) -> Mapping[str, Mapping[str, float]]:
-    """Benchmark -> all metrics of its pack, the constant and length-only baselines among them."""
+def scorecards(archive: Archive, variant: Variant, split: Split) -> Mapping[str, Scorecard]:
+    """Benchmark -> all metrics of its pack, and what cannot solve tasks scores on the same ones."""
     config = stored_config(archive.campaign(variant.campaign))
     packs = {pack.name: pack for _, pack in load_benchmarks(config, None)}
     found = {}
@@ -69,8 +68,8 @@ def metrics(archive: Archive, variant: Variant, split: Split) -> Mapping[str, Ma
         if evaluation.split == split:
             tasks = {task.id: task for task in packs[evaluation.benchmark].tasks(split)}
             outcomes = archive.outcomes(evaluation.id)
-            found[evaluation.benchmark] = packs[evaluation.benchmark].metrics(
-                [tasks[o.task] for o in outcomes], [json.loads(o.prediction) for o in outcomes]
+            found[evaluation.benchmark] = packs[evaluation.benchmark].scorecard(
+                [tasks[o.task] for o in outcomes], outcomes
             )
     return found
 

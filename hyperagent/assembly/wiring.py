@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import hyperagent
 from hyperagent.config import BenchmarkConfig, Config, from_json, to_json
-from hyperagent.errors import ConfigError
+from hyperagent.errors import ConfigError, SandboxUnavailable
 from hyperagent.protocols import Archive, Benchmark, ModelClient, Observer, Sandbox
 from hyperagent.types import (
     Campaign,
@@ -79,13 +79,15 @@ class Wiring:
                 reuse=reuse,
             )
             sandbox = make_sandbox(config, archive.path)
-            self.parts = Parts(archive, broker, sandbox, load_benchmarks(config, observer), config)
-            sandbox.prepare()
+            packs = load_benchmarks(config, observer)
+            self.parts = Parts(archive, broker, sandbox, packs, config)
+            sandbox.prepare(packages for _, pack in packs for packages in packages_of(pack))
             self._stack.callback(sandbox.reap)
         except BaseException:
             self._stack.close()
             raise
         if observer is not None:
+            observer.message(f"sandbox: {sandbox.info.backend} ({sandbox.info.isolation})")
             for warning in sandbox.info.warnings:
                 observer.message(f"warning: {warning}")
 
@@ -127,13 +129,42 @@ def model_client(config: Config) -> Iterator[ModelClient]:
 
 
 def make_sandbox(config: Config, archive: Path) -> Sandbox:
-    """The backend the config asks for; ``auto`` is Docker, never silently something weaker."""
-    from hyperagent.sandbox import DockerSandbox, ProcessSandbox
+    """The backend the config asks for; ``auto`` is Docker, else bubblewrap, and whoever runs it is told which.
+
+    Raises:
+        SandboxUnavailable: ``auto`` found neither.
+    """
+    from hyperagent.sandbox import BubblewrapSandbox, DockerSandbox, ProcessSandbox
 
     owner = owner_of(archive)
-    if config.sandbox.backend == "process":
+    backend = config.sandbox.backend
+    if backend == "auto":
+        backend = choose_backend(config)
+    if backend == "process":
         return ProcessSandbox(owner)
-    return DockerSandbox(owner, config.sandbox.image)
+    if backend == "bubblewrap":
+        return BubblewrapSandbox(owner)
+    return DockerSandbox(owner, config.sandbox.image, runtime=config.sandbox.runtime)
+
+
+def choose_backend(config: Config) -> str:
+    """What ``auto`` is here: the strongest that answers. What only Docker has, an image or a runtime, asks for Docker.
+
+    Raises:
+        SandboxUnavailable: Neither works.
+    """
+    from hyperagent.sandbox import bubblewrap_status, docker_status
+
+    answers, no_docker, docker_hint = docker_status()
+    if answers or config.sandbox.image or config.sandbox.runtime:
+        return "docker"
+    works, no_bubblewrap, bubblewrap_hint = bubblewrap_status()
+    if not works:
+        raise SandboxUnavailable(
+            f"no sandbox can be made here: {no_docker}; {no_bubblewrap}",
+            hint=f"{docker_hint}; or {bubblewrap_hint}",
+        )
+    return "bubblewrap"
 
 
 def owner_of(archive: Path) -> str:
@@ -149,8 +180,17 @@ def load_benchmarks(config: Config, observer: Observer | None) -> Sequence[tuple
         pack = load_pack(entry.name, entry.source)
         for note in pack.notes if observer is not None else ():
             observer.message(note)  # type: ignore[union-attr]
-        loaded.append((replace(entry, source=pack.source), pack))
+        screen = min(pack.manifest.screen, entry.validation or pack.manifest.screen)
+        screen = screen if entry.screen < 0 else entry.screen
+        loaded.append((replace(entry, source=pack.source, screen=screen), pack))
     return loaded
+
+
+def packages_of(benchmark: Benchmark) -> Iterator[tuple[str, ...]]:
+    """Every set of packages that a benchmark's sandboxes hold."""
+    yield benchmark.needs.packages
+    if benchmark.examiner is not None:
+        yield benchmark.examiner.needs.packages
 
 
 def load_program(name: str, base: Path) -> ProgramTree:
@@ -233,7 +273,7 @@ def new_campaign(config: Config, archive: Archive, observer: Observer, base: Pat
     try:
         wiring.preflight()
         config = replace(config, benchmarks=tuple(entry for entry, _ in wiring.parts.benchmarks))
-        stored = {**to_json(config), "program_files": archive.put_blob(_pack(program))}
+        stored = {**to_json(config), "program_files": archive.put_blob(pack_program(program))}
         campaign = archive.create_campaign(config.name, config.seed, stored)
         return CampaignSession(wiring, campaign, program, observer)
     except BaseException:
@@ -267,7 +307,7 @@ def stored_config(campaign: Campaign) -> Config:
     return from_json({key: value for key, value in campaign.config.items() if key != "program_files"})
 
 
-def _pack(tree: ProgramTree) -> bytes:
+def pack_program(tree: ProgramTree) -> bytes:
     return json.dumps({path: data.decode("latin-1") for path, data in tree.items()}, sort_keys=True).encode()
 
 

@@ -13,6 +13,7 @@ from hyperagent.cli.context import ArchiveOption, CampaignArgument, Context, Jso
 from hyperagent.cli.output import coloured_diff, columns, emit, record, say, write, write_head
 from hyperagent.cli.views import intervals, label, show_lineage
 from hyperagent.errors import DataUnavailable, UsageError
+from hyperagent.report.scorecard import lines as scorecard_lines
 from hyperagent.report.table import (
     best_variant,
     campaign_table,
@@ -23,14 +24,13 @@ from hyperagent.report.table import (
     score,
     short,
     spending,
-    table,
     variant_table,
 )
 from hyperagent.report.text import clean, clean_block
 
 if TYPE_CHECKING:
     from hyperagent.protocols import Archive
-    from hyperagent.types import Campaign, Variant
+    from hyperagent.types import Campaign, Scorecard, Variant
 
 VariantArgument = Annotated[str, typer.Argument(metavar="ID", help="Unique id prefix, or CAMPAIGN/STEP.")]
 
@@ -165,7 +165,7 @@ def show(ctx: typer.Context, variant: VariantArgument, json: JsonOption = False,
         )
     )
     for entry in details["evaluations"]:
-        write(["", *_evaluation_lines(entry, details["metrics"].get(entry["benchmark"], {}))])
+        write(["", *_evaluation_lines(entry, details["metrics"].get(entry["benchmark"]))])
 
 
 def _details(context: Context, archive: Archive, variant: Variant) -> dict[str, Any]:
@@ -199,15 +199,15 @@ def _details(context: Context, archive: Archive, variant: Variant) -> dict[str, 
     }
 
 
-def _metrics(context: Context, archive: Archive, variant: Variant) -> Mapping[str, Mapping[str, float]]:
+def _metrics(context: Context, archive: Archive, variant: Variant) -> Mapping[str, Scorecard]:
     try:
-        return context.assembly.metrics(archive, variant, "validation")
+        return context.assembly.scorecards(archive, variant, "validation")
     except DataUnavailable as error:  # an archive may be read on a machine that lacks the benchmark's data
         say(f"no metrics: {clean(error.message, 300)}")
         return {}
 
 
-def _evaluation_lines(entry: dict[str, Any], metrics: Any) -> list[str]:
+def _evaluation_lines(entry: dict[str, Any], card: Scorecard | None) -> list[str]:
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in entry["outcomes"].items())
     sandbox, state = entry["sandbox"], entry["state"].replace("_", " ")
     lines = [
@@ -215,9 +215,8 @@ def _evaluation_lines(entry: dict[str, Any], metrics: Any) -> list[str]:
         f"{entry['tasks']} tasks ({counts}), {clean(sandbox['backend'], 20)}"
     ]
     lines += [f"  warning: {clean(warning, 200)}" for warning in sandbox["warnings"]]
-    if entry["split"] == "validation" and metrics:
-        rows = [(clean(name, 60), f"{value:.3f}") for name, value in metrics.items()]
-        lines += [f"  {line}" for line in table(("metric", "value"), rows, columns() - 2)]
+    if entry["split"] == "validation" and card is not None:
+        lines += [f"  {line}".rstrip() for line in scorecard_lines(card, columns() - 2)]
     return lines
 
 

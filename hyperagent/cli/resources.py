@@ -1,10 +1,9 @@
-"""Groups of verbs about what campaigns use: ``benchmark``, ``model``, ``sandbox``."""
+"""Groups of verbs about what campaigns use: ``model``, ``sandbox``; ``benchmark`` has files of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,22 +14,11 @@ from hyperagent.cli.starting import show_checks
 from hyperagent.report.table import facts, size, table
 from hyperagent.report.text import clean
 
-if TYPE_CHECKING:
-    from hyperagent.types import Split
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
-SourceOption = Annotated[str, typer.Option("--source", help="Data set of the pack; auto = the first real one at hand.")]
 
 
 def register(app: typer.Typer) -> None:
     groups: tuple[tuple[str, str, dict[str, Callable[..., None]]], ...] = (
-        (
-            "benchmark",
-            "Benchmark packs and their data.",
-            {"list": benchmark_list, "show": benchmark_show, "fetch": benchmark_fetch},
-        ),
         (
             "model",
             "Local models, and a test of any model.",
@@ -43,51 +31,6 @@ def register(app: typer.Typer) -> None:
         for name, function in verbs.items():
             sub.command(name, cls=Guarded)(function)
         app.add_typer(sub, name=group)
-
-
-def benchmark_list(ctx: typer.Context, json: JsonOption = False) -> None:
-    """List the benchmark packs."""
-    packs = context_of(ctx).assembly.benchmarks()
-    if json:
-        emit(benchmarks=[{"name": name, "path": path} for name, path in packs.items()])
-    else:
-        write(table(("benchmark", "pack"), [(clean(name, 40), str(path)) for name, path in packs.items()], columns()))
-
-
-def benchmark_show(
-    ctx: typer.Context, name: NameArgument, source: SourceOption = "auto", json: JsonOption = False
-) -> None:
-    """Show a pack: its data sets, splits, metric, licence and source."""
-    pack = context_of(ctx).assembly.describe_benchmark(name, source)
-    if json:
-        emit(benchmark=pack)
-        return
-    rows = [
-        ("benchmark", clean(pack.name, 60)),
-        ("about", clean(pack.description, 300)),
-        ("source", f"{clean(pack.source, 60)} (of {', '.join(clean(one, 60) for one in pack.sources)})"),
-        ("metric", clean(pack.metric, 60)),
-        ("answers", ", ".join(clean(label, 40) for label in pack.labels) or "open"),
-        *((split, f"{count:,} tasks") for split, count in pack.tasks.items()),
-        ("licence", clean(pack.licence, 100)),
-        ("from", clean(pack.upstream, 200)),
-        ("by", clean(pack.attribution, 200)),
-        *(("note", clean(note, 300)) for note in pack.notes),
-    ]
-    write(facts([(name, text) for name, text in rows if text]))
-
-
-def benchmark_fetch(
-    ctx: typer.Context,
-    name: NameArgument,
-    source: SourceOption = "auto",
-    from_directory: Annotated[
-        Path | None, typer.Option("--from", help="Take the data from this local mirror instead of upstream.")
-    ] = None,
-) -> None:
-    """Obtain a pack's data at its pinned commit and SHA-256."""
-    context_of(ctx).assembly.fetch_benchmark(name, source, from_directory, progress)
-    say(f"{name}: data is ready; see `hyperagent benchmark show {name}`")
 
 
 def model_list(ctx: typer.Context, json: JsonOption = False) -> None:

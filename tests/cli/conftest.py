@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hyperagent import assembly as real
-from hyperagent.assembly import PackRow
+from hyperagent.assembly import PackFacts, PackRow
 from hyperagent.cli import app
 from hyperagent.cli.context import Context
 from hyperagent.config import Config, to_json
@@ -27,12 +27,15 @@ from hyperagent.types import (
     ChatReply,
     Evaluation,
     Interval,
+    Measure,
+    Needs,
     Outcome,
     PairedTest,
     Plan,
     Progress,
     ReplayReport,
     SandboxInfo,
+    Scorecard,
     Spend,
     Split,
     Variant,
@@ -165,8 +168,13 @@ class FakeAssembly:
             archive.finish_evaluation(evaluation.id, "finished", float(variant.step > 0))
         return {variant.id: archive.evaluations(variant.id) for variant in variants}
 
-    def metrics(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Mapping[str, float]]:
-        return {"math_grading": {"accuracy": 0.8, "constant baseline": 0.5}}
+    def scorecards(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Scorecard]:
+        accuracy = Measure(Interval(0.8, 0.58, 0.92, 20), "score")
+        constant = Measure(Interval(0.5, 0.3, 0.7, 20), "control")
+        return {"math_grading": Scorecard({"accuracy": accuracy, "constant baseline": constant})}
+
+    def benchmark_facts(self, name: str) -> PackFacts:
+        return PackFacts("higher", "label", 10, False, Needs(), None)
 
     def doctor(self, path: Path) -> Any:
         return self.checks

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperagent.errors import EvaluationsLost, NotFoundError
-from hyperagent.types import Campaign, Event, Interval, PairedTest, Spend, Variant
+from hyperagent.types import Campaign, Event, Interval, Measure, PairedTest, Scorecard, Spend, Variant
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "quickstart_report.py"
 specification = importlib.util.spec_from_file_location("quickstart_report", SCRIPT)
@@ -82,8 +82,10 @@ class FakeTools:
     def paired(self, archive, a, b, split):
         return self.against_seed if a.step == 0 else self.against_control
 
-    def metrics(self, archive, row, split):
-        return {"math_grading": {"accuracy": row.score, "constant_baseline": 0.51, "length_baseline": 0.58}}
+    def scorecards(self, archive, row, split):
+        figures = {"accuracy": row.score, "constant": 0.51, "length": 0.58}
+        measures = {name: Measure(Interval(value, value, value, 100), "control") for name, value in figures.items()}
+        return {"math_grading": Scorecard(measures)}
 
 
 def test_it_reads_the_newest_campaign_and_tests_three_programs_once():
