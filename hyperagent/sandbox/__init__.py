@@ -1,13 +1,25 @@
-"""Sandboxes: where programs run. ``DockerSandbox`` isolates, ``ProcessSandbox`` does not."""
+"""Sandboxes: where programs run. ``DockerSandbox`` and ``BubblewrapSandbox`` isolate, ``ProcessSandbox`` does not."""
 
 from __future__ import annotations
 
+from hyperagent.sandbox.bubblewrap import BubblewrapSandbox
+from hyperagent.sandbox.bwrap import bubblewrap_status
 from hyperagent.sandbox.container import DockerSandbox
 from hyperagent.sandbox.image import build_image, image_tags
 from hyperagent.sandbox.process import ProcessSandbox
 from hyperagent.sandbox.transfer import pack, unpack
 
-__all__ = ["DockerSandbox", "ProcessSandbox", "build_image", "docker_status", "image_tags", "pack", "unpack"]
+__all__ = [
+    "BubblewrapSandbox",
+    "DockerSandbox",
+    "ProcessSandbox",
+    "bubblewrap_status",
+    "build_image",
+    "docker_status",
+    "image_tags",
+    "pack",
+    "unpack",
+]
 
 
 def docker_status() -> tuple[bool, str, str]:

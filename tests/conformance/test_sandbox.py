@@ -20,13 +20,17 @@ from programs import META_AGENT, meta, program, task
 
 from hyperagent.errors import SandboxLost
 from hyperagent.protocols import Sandbox, Session
-from hyperagent.sandbox import DockerSandbox, ProcessSandbox, docker_status
+from hyperagent.sandbox import BubblewrapSandbox, DockerSandbox, ProcessSandbox, bubblewrap_status, docker_status
+from hyperagent.sandbox.limits import Limiter, counts_per_namespace
 from hyperagent.types import JobSpec, Limits, RunRequest, RunResult
 
 SMALL = Limits(memory_mb=128, processes=32, tmpfs_mb=32, output_bytes=1_000_000)
 
 
-@pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "bubblewrap-rlimits", "process"],
+)
 def backend(request: pytest.FixtureRequest) -> Sandbox:
     sandbox: Sandbox
     if request.param == "docker":
@@ -34,6 +38,12 @@ def backend(request: pytest.FixtureRequest) -> Sandbox:
         if not answers:
             pytest.skip(reason)
         sandbox = DockerSandbox("conformance")
+    elif request.param.startswith("bubblewrap"):
+        works, reason, _ = bubblewrap_status()
+        if not works:
+            pytest.skip(reason)
+        limiter = Limiter(None, counts_per_namespace()) if request.param == "bubblewrap-rlimits" else None
+        sandbox = BubblewrapSandbox("conformance", limiter)
     else:
         sandbox = ProcessSandbox("conformance")
     sandbox.prepare()
