@@ -81,8 +81,8 @@ class Wiring:
             sandbox = make_sandbox(config, archive.path)
             packs = load_benchmarks(config, observer)
             self.parts = Parts(archive, broker, sandbox, packs, config)
+            self._stack.callback(sandbox.reap)  # before the first one can exist
             sandbox.prepare(packages for _, pack in packs for packages in packages_of(pack))
-            self._stack.callback(sandbox.reap)
         except BaseException:
             self._stack.close()
             raise
@@ -144,7 +144,7 @@ def make_sandbox(config: Config, archive: Path) -> Sandbox:
         return ProcessSandbox(owner)
     if backend == "bubblewrap":
         return BubblewrapSandbox(owner)
-    return DockerSandbox(owner, config.sandbox.image, runtime=config.sandbox.runtime)
+    return DockerSandbox(owner, config.sandbox.image, pool=config.sandbox.pool, runtime=config.sandbox.runtime)
 
 
 def choose_backend(config: Config) -> str:

@@ -105,6 +105,12 @@ class SandboxConfig:
         choices=("auto", "docker", "bubblewrap", "process"),
     )
     image: str = option("", "Docker image to use instead of the one `hyperagent sandbox build` makes.")
+    pool: int = option(
+        -1,
+        "Docker: most containers kept ready ahead of need, each used once; -1 = 2 x processors, 0 = none.",
+        minimum=-1,
+        maximum=256,
+    )
     runtime: str = option("", "Runtime of the Docker engine, such as runsc (gVisor); empty = the engine's default.")
 
 

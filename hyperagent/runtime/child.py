@@ -58,6 +58,8 @@ def _furnish(job: dict[str, Any]) -> None:
     limits = ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, _MAX_FILE_MB << 20), (resource.RLIMIT_AS, space))
     for which, value in limits:
         resource.setrlimit(which, (value, value))
+    # The wall clock ends a run first, for good. This ends what has slipped away from it, wherever that may be.
+    resource.setrlimit(resource.RLIMIT_CPU, (job["cpu_seconds"], job["cpu_seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     os.umask(0o022)
     os.chdir(job["program"])

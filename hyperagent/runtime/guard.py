@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _ROUNDS = 200
@@ -55,10 +57,13 @@ def _descendants(keep: int) -> dict[int, str]:
     return {pid: processes[pid][1] for pid in family - {me, keep} if pid in processes}
 
 
-def sweep(keep: int) -> bool:
+def sweep(keep: int, note: Callable[[resource.struct_rusage], None] = lambda usage: None) -> bool:
     """Kill every process a run left behind, except the fork server ``keep``; True when none is left.
 
     Stops all before it kills them: what a fork bomb starts between two looks then shrinks to nothing.
+
+    Args:
+        note: Gets what each process had used that nobody but this one waited for.
     """
     for round_ in range(_ROUNDS):
         family = _descendants(keep)
@@ -70,7 +75,9 @@ def sweep(keep: int) -> bool:
                     os.kill(pid, step)
         for pid in family:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+                gone, _, usage = os.wait4(pid, os.WNOHANG)
+                if gone:
+                    note(usage)
         if round_ > 2:
             time.sleep(0.005)  # dying takes the kernel a moment
     return False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 from . import guard
@@ -26,17 +26,21 @@ class HostGone(Exception):
     """Nobody reads the answers any more."""
 
 
-@dataclass
 class Ended:
-    """How the process ended; ``reason`` is why the runner killed it, if it did."""
+    """How the process ended; ``reason`` is why the runner killed it, if it did; ``maxrss`` is in KiB."""
 
-    reason: str = ""
-    status: int = 0
-    maxrss: int = 0
-    seconds: float = 0.0
-    out_of_memory: bool = False
-    result: bytearray = field(default_factory=bytearray)
-    output: bytearray = field(default_factory=bytearray)
+    def __init__(self) -> None:  # no dataclass: importing that takes longer than all the rest of this file
+        self.reason = ""
+        self.status = 0
+        self.maxrss = 0
+        self.seconds = 0.0
+        self.out_of_memory = False
+        self.result = bytearray()
+        self.output = bytearray()
+
+    def note(self, usage: resource.struct_rusage) -> None:
+        """Count a process of the run that its parent left to the runner."""
+        self.maxrss = max(self.maxrss, usage.ru_maxrss)
 
     def describe(self) -> dict[str, Any]:
         """The run's header without transcript and tree."""
@@ -50,6 +54,8 @@ class Ended:
         if self.reason == "output":
             return {"status": "output", "error": "the program wrote more than it may"}
         if os.WIFSIGNALED(self.status):
+            if os.WTERMSIG(self.status) == signal.SIGXCPU:
+                return {"status": "timeout", "error": "the run was over its limit of processor time"}
             if self.out_of_memory and os.WTERMSIG(self.status) == signal.SIGKILL:
                 return {"status": "memory", "error": "the kernel killed the program for its memory use"}
             return {"status": "killed", "error": f"the program died of signal {os.WTERMSIG(self.status)}"}
@@ -130,7 +136,7 @@ class Process:
                         self._payload = -1
                 elif descriptor == self._zygote.fileno():
                     if self._heard():
-                        if not guard.sweep(self._zygote_pid):
+                        if not self._sweep():
                             raise RunnerBroken
                         return
                 elif not self._read(descriptor):
@@ -154,7 +160,8 @@ class Process:
             raise RunnerBroken
         message = json.loads(data)
         if "status" in message:
-            self._ended.status, self._ended.maxrss = message["status"], message["maxrss"]
+            self._ended.status = message["status"]
+            self._ended.maxrss = max(self._ended.maxrss, message["maxrss"])
             return True
         return False
 
@@ -192,4 +199,7 @@ class Process:
     def _stop(self, reason: str) -> bool:
         """Kill the run for a reason; True when nothing of it is left."""
         self._ended.reason = self._ended.reason or reason
-        return guard.sweep(self._zygote_pid)
+        return self._sweep()
+
+    def _sweep(self) -> bool:
+        return guard.sweep(self._zygote_pid, self._ended.note)

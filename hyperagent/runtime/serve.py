@@ -1,11 +1,14 @@
 """The runner's main loop: one ``open`` frame, then one answer for each ``run`` frame, until stdin ends.
 
+Before ``open`` a ``warm`` frame may come, which is answered when everything is loaded.
+
 Every answer carries the request's nonce: a program that finds the way to this process's stdout cannot forge one.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import sys
@@ -14,13 +17,14 @@ from typing import Any
 from . import guard, job, shim, trees, wire, zygote
 
 _TRANSCRIPT = 1 << 20
+FOLDERS = ("run", "program", "repo", "evidence", "workspace")
 
 
 class Runner:
     """The state of one session: the program's files, the fork server, the settings of the ``open`` frame.
 
-    Settings: ``base`` (folder that is emptied for each run), ``output_bytes``, ``address_space_mb``, ``environment``,
-    ``model_socket`` (path or ""), ``port`` (loopback port of the model; 0 = any).
+    Settings: ``base`` (folder that is emptied for each run), ``output_bytes``, ``address_space_mb``, ``cpus``,
+    ``environment``, ``model_socket`` (path or ""), ``port`` (loopback port of the model; 0 = any).
     """
 
     def __init__(self, host: int, server: tuple[int, socket.socket], settings: dict[str, Any], body: bytes) -> None:
@@ -30,7 +34,7 @@ class Runner:
         files = trees.read_tar(body)
         self._program = _below("program/", files)
         self._evidence = _below("evidence/", files)
-        self._paths = {name: os.path.join(settings["base"], name) for name in ("run", "program", "repo", "evidence")}
+        self._paths = {name: os.path.join(settings["base"], name) for name in FOLDERS}
         self._environment = self._make_environment()
 
     def _make_environment(self) -> dict[str, str]:
@@ -43,21 +47,29 @@ class Runner:
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        if "PYTHONPATH" in os.environ:  # packages of the benchmark, for the program's own children, too
+            environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         if settings["model_socket"]:
             url = f"http://127.0.0.1:{shim.start(settings['model_socket'], settings['port'])}/v1"
             environment |= {"OPENAI_BASE_URL": url, "OPENAI_API_BASE": url, "OPENAI_API_KEY": "placeholder"}
         environment.update(settings["environment"])
         return environment
 
-    def run(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """One run; the answer's header and, for an edited program, its tar."""
+    def run(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """One run; the answer's header and, for an edited program or a workspace, its tar."""
         self._furnish(request["kind"])
+        left_in = self._paths["repo"] if request["kind"] == "meta" else ""
+        if request.get("workspace"):
+            left_in = self._paths["workspace"]
+            trees.write(left_in, trees.read_tar(body))
+            request["arguments"].setdefault("inputs", {})["workspace"] = left_in
         chat = os.path.join(self._paths["run"], "chat.md")
         payload = {
             "kind": request["kind"],
             "arguments": request["arguments"],
             "environment": self._environment,
             "address_space_mb": self._settings["address_space_mb"],
+            "cpu_seconds": math.ceil(request["seconds"] * max(1.0, self._settings["cpus"])) + 1,
             "chat": chat,
             **{name: self._paths[name] for name in ("program", "repo", "evidence")},
         }
@@ -67,11 +79,15 @@ class Runner:
         transcript = trees.read_regular(chat, _TRANSCRIPT) or b""
         answer["transcript"] = transcript.decode("utf-8", "replace")
         body = b""
-        if request["kind"] == "meta" and answer["status"] == "ok":
+        if left_in and answer["status"] == "ok":
             try:
-                body = trees.collect(self._paths["repo"], limit)
+                body = trees.collect(left_in, limit)
             except (trees.TooLarge, OSError, UnicodeError) as error:
-                answer |= {"status": "output", "error": f"the edited program cannot be taken: {error}", "value": None}
+                answer |= {
+                    "status": "output",
+                    "error": f"the files left behind cannot be taken: {error}",
+                    "value": None,
+                }
         return answer, body
 
     def _furnish(self, kind: str) -> None:
@@ -108,11 +124,15 @@ def main() -> None:
     server = zygote.start(close=(host_in, host_out))
     try:
         settings, body = wire.read_frame(host_in)
+        while settings.get("kind") == "warm":  # waiting in a pool: nobody knows yet for which job
+            zygote.wait(server[1])
+            wire.write_frame(host_out, {"nonce": settings["nonce"], "ready": True})
+            settings, body = wire.read_frame(host_in)
         runner = Runner(host_in, server, settings, body)
         wire.write_frame(host_out, {"nonce": settings["nonce"], "ready": True})
         while True:
-            request, _ = wire.read_frame(host_in)
-            answer, body = runner.run(request)
+            request, body = wire.read_frame(host_in)
+            answer, body = runner.run(request, body)
             wire.write_frame(host_out, {**answer, "nonce": request["nonce"]}, body)
     except (EOFError, BrokenPipeError, job.HostGone):
         return

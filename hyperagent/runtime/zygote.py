@@ -2,6 +2,7 @@
 
 Messages on its socket, one packet each: the runner sends the descriptors ``(payload, result, output)``; the fork
 server answers ``{"pid": n}`` and, when that process has ended, ``{"status": wait status, "maxrss": KiB}``.
+``warm``, without descriptors, is answered in kind, as soon as it can be.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ glob hashlib html heapq http.client importlib inspect io itertools json logging 
 pprint queue random re resource shlex shutil socket ssl statistics string subprocess tempfile textwrap threading
 time tokenize tomllib traceback types typing unicodedata urllib.error urllib.parse urllib.request uuid
 """
+_WARM = b"warm"
 
 
 def start(close: tuple[int, ...]) -> tuple[int, socket.socket]:
@@ -38,19 +40,35 @@ def start(close: tuple[int, ...]) -> tuple[int, socket.socket]:
     os._exit(0)
 
 
+def wait(control: socket.socket) -> None:
+    """Return when the fork server at the other end has loaded everything.
+
+    Raises:
+        EOFError: It has ended.
+    """
+    control.send(_WARM)
+    if control.recv(len(_WARM)) != _WARM:
+        raise EOFError
+
+
 def _serve(control: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # imports leave little to collect, and much to look through
     for name in _PRELOADED.split():
         try:
             importlib.import_module(name)
         except ImportError:  # a Python built without it; programs meet the same
             continue
+    gc.enable()
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 16, 3)
         if not message:
             return
+        if message == _WARM:
+            control.send(_WARM)
+            continue
         try:
             pid = os.fork()
         except OSError:  # no process to be had: answer nothing, the runner gives this session up

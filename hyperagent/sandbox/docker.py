@@ -95,11 +95,16 @@ class Engine:
             yield
         except (DockerException, requests.RequestException, OSError) as error:
             if not isinstance(error, APIError):
-                self._local.__dict__.clear()  # its connection is no good any more
+                self.leave()  # its connection is no good any more
             raise SandboxLost(
                 f"the Docker engine failed to {what}: {error}",
                 hint="check the engine with `hyperagent sandbox doctor`, then `hyperagent resume`",
             ) from error
+        finally:
+            # docker-py keeps a connection open for each of the last 25 addresses, and each container is another one.
+            # The client itself stays usable.
+            if hasattr(self._local, "client"):
+                self._local.client.close()
 
     def check(self) -> str:
         """The engine's version.
@@ -111,6 +116,17 @@ class Engine:
         if not answers:
             raise SandboxUnavailable(text, hint=hint)
         return text
+
+    def runtimes(self) -> list[str]:
+        """Names of the OCI runtimes the engine knows."""
+        with self._asking("name its runtimes"):
+            return sorted(self._client.info().get("Runtimes") or {})
+
+    def leave(self) -> None:
+        """Close this thread's connection; for threads that end before the process does."""
+        client = self._local.__dict__.pop("client", None)
+        if client is not None:
+            client.close()
 
     # images
 

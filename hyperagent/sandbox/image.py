@@ -39,6 +39,14 @@ def ensure_image(engine: Engine) -> tuple[str, str]:
     return _make(engine, lambda text: None)
 
 
+def image_python(name: str) -> str:
+    """Python version (``3.11``) in an image of ours; empty for any other image."""
+    built, assembled = (f"{REPOSITORY}:{tag}" for tag in image_tags())
+    if name == assembled:
+        return ".".join(platform.python_version_tuple()[:2])
+    return BASE_IMAGE.removeprefix("python:").removesuffix("-slim") if name == built else ""
+
+
 def build_image(progress: Callable[[str], None] = lambda text: None, engine: Engine | None = None) -> str:
     """Make the image anew; returns its name.
 

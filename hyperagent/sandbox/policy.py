@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -79,10 +80,23 @@ def check_readable() -> None:
             )
 
 
-def host_options(limits: Limits) -> dict[str, Json]:
-    """Keyword arguments of docker-py's ``create_host_config``; the hardening that no job can loosen."""
+def compile_runtime() -> None:
+    """Byte code of the runtime beside its source: saves every sandbox whose Python is this version 10 ms of compiling.
+
+    Where it cannot be written, or another version reads it, the source is compiled as before.
+    """
+    compileall.compile_dir(runtime_directory(), quiet=2)
+
+
+def host_options(limits: Limits, runtime: str = "") -> dict[str, Json]:
+    """Keyword arguments of docker-py's ``create_host_config``; the hardening that no job can loosen.
+
+    Args:
+        runtime: OCI runtime, as the engine knows it (``runsc``); empty = the engine's default.
+    """
     memory = limits.memory_mb << 20
     return {
+        **({"runtime": runtime} if runtime else {}),
         "network_mode": "none",
         "read_only": True,
         "init": True,

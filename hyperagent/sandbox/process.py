@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hyperagent.errors import SandboxLost, SandboxUnavailable
 from hyperagent.sandbox import policy, reaper
+from hyperagent.sandbox.packages import installed
 from hyperagent.sandbox.session import FramedSession, OpenSessions
 from hyperagent.types import JobSpec, SandboxInfo
 
@@ -37,6 +38,7 @@ class ProcessSandbox:
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
+        self._packages: dict[tuple[str, ...], Path] = {}
         self._sessions = OpenSessions()
 
     @property
@@ -44,9 +46,11 @@ class ProcessSandbox:
         version = ".".join(map(str, sys.version_info[:3]))
         return SandboxInfo(backend="process", isolation="none", image=f"python-{version}", warnings=(WARNING,))
 
-    def prepare(self) -> None:
+    def prepare(self, packages: Iterable[tuple[str, ...]] = ()) -> None:
         if not sys.platform.startswith("linux"):
             raise SandboxUnavailable("the process backend needs Linux", hint="use sandbox.backend = docker")
+        for wanted in filter(None, packages):
+            self._packages[wanted] = installed(wanted, ".".join(map(str, sys.version_info[:2])))
         self.reap()
 
     def abort(self) -> None:
@@ -70,7 +74,9 @@ class ProcessSandbox:
             base = folder / "tmp"
             base.mkdir()
             (folder / "driver").write_text(f"{self._owner}\n{reaper.driver_name()}")
-            with ProcessTransport(folder) as transport:
+            if spec.packages and spec.packages not in self._packages:
+                raise SandboxLost(f"the sandbox was not prepared for {', '.join(spec.packages)}", hint="call prepare()")
+            with ProcessTransport(folder, self._packages.get(spec.packages)) as transport:
                 session = FramedSession(transport, spec)
                 socket = spec.model_directory / policy.MODEL_SOCKET if spec.model_directory else ""
                 settings = {"base": str(base), "shared_memory": "", "model_socket": str(socket), "port": 0}
@@ -82,13 +88,15 @@ class ProcessSandbox:
 
 
 class ProcessTransport:
-    """Pipes to a runner that is a child of this process."""
+    """Pipes to a runner that is a child of this process. ``packages``: a folder to import from, too."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, packages: Path | None = None) -> None:
         python = getattr(
             sys, "_base_executable", sys.executable
         )  # a virtual environment's packages are not the image's
         environment = {**policy.ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
+        if packages is not None:
+            environment["PYTHONPATH"] = str(packages)
         runner = policy.runtime_directory() / "runner.py"
         try:
             self._process = subprocess.Popen(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -45,3 +48,23 @@ def is_leftover(found: Mapping[str, str] | None, owner: str) -> bool:
     """Whether a container with these labels belongs to that owner and to a driver that is gone."""
     found = found or {}
     return found.get(OWNER) == owner and not is_alive(found.get(DRIVER, ""))
+
+
+def make_folder(prefix: str, owner: str) -> Path:
+    """A new temporary folder that every user may enter, marked as this driver's."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder.chmod(0o755)
+    (folder / "driver").write_text(f"{owner}\n{driver_name()}")
+    return folder
+
+
+def reap_folders(prefix: str, owner: str) -> int:
+    """Remove what dead drivers of that owner made with :func:`make_folder`; returns how many there were."""
+    count = 0
+    for marker in Path(tempfile.gettempdir()).glob(f"{prefix}*/driver"):
+        with contextlib.suppress(OSError, ValueError):
+            whose, driver = marker.read_text().split("\n")
+            if is_leftover({OWNER: whose, DRIVER: driver}, owner):
+                shutil.rmtree(marker.parent, ignore_errors=True)
+                count += 1
+    return count

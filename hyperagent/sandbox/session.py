@@ -46,6 +46,41 @@ class Transport(Protocol):
         """
 
 
+def exchange(
+    transport: Transport, header: Mapping[str, Json], body: bytes, deadline: float, limit: int
+) -> tuple[dict[str, Json], bytes]:
+    """Send one frame, read its answer; the nonce keeps a program from answering in the runner's place.
+
+    Raises:
+        OSError, EOFError, BrokenFrame: See :class:`Transport`; the answer is garbled or larger than ``limit`` allows.
+    """
+    nonce = secrets.token_hex(16)
+    transport.send(encode_frame({**header, "nonce": nonce}, body), deadline)
+    answer, data = read_frame(
+        lambda size: transport.receive(size, deadline),
+        max_header=2 * limit + _TEXT_BYTES,
+        max_body=stream_cap(limit),
+    )
+    if answer.get("nonce") != nonce:
+        raise BrokenFrame("the answer is not the runner's")
+    return answer, data
+
+
+def warm_up(transport: Transport) -> None:
+    """Wait until the runner and its fork server are up, before it is known which job they will serve.
+
+    Raises:
+        SandboxLost: They did not get ready.
+    """
+    try:
+        exchange(transport, {"kind": "warm"}, b"", time.monotonic() + OPEN_SECONDS, 0)
+    except (OSError, EOFError, BrokenFrame) as error:
+        raise SandboxLost(
+            f"a sandbox did not start: {error or type(error).__name__}",
+            hint="`hyperagent sandbox doctor` checks the engine and the image",
+        ) from error
+
+
 class OpenSessions:
     """The sessions of one backend that are open now, so that another thread can end them all."""
 
@@ -96,6 +131,7 @@ class FramedSession:
         common = {
             "output_bytes": self._limit,
             "address_space_mb": 2 * spec.limits.memory_mb + 256,
+            "cpus": spec.limits.cpus,
             "environment": dict(spec.environment),
         }
         deadline = time.monotonic() + OPEN_SECONDS
@@ -113,7 +149,11 @@ class FramedSession:
         began = time.monotonic()
         header = {"kind": request.kind, "arguments": dict(request.arguments), "seconds": request.seconds}
         try:
-            answer, body = self._exchange(header, b"", began + request.seconds + GRACE_SECONDS)
+            body = b""
+            if request.workspace is not None:
+                header["workspace"] = True
+                body = pack(request.workspace)
+            answer, body = self._exchange(header, body, began + request.seconds + GRACE_SECONDS)
             return self._result(request, answer, body)
         except (OSError, EOFError, BrokenFrame) as error:
             if self._aborted:
@@ -137,17 +177,7 @@ class FramedSession:
         self._transport.destroy()
 
     def _exchange(self, header: Mapping[str, Json], body: bytes, deadline: float) -> tuple[dict[str, Json], bytes]:
-        """Send one frame, read its answer; the nonce keeps a program from answering in the runner's place."""
-        nonce = secrets.token_hex(16)
-        self._transport.send(encode_frame({**header, "nonce": nonce}, body), deadline)
-        answer, data = read_frame(
-            lambda size: self._transport.receive(size, deadline),
-            max_header=2 * self._limit + _TEXT_BYTES,
-            max_body=stream_cap(self._limit),
-        )
-        if answer.get("nonce") != nonce:
-            raise BrokenFrame("the answer is not the runner's")
-        return answer, data
+        return exchange(self._transport, header, body, deadline, self._limit)
 
     def _result(self, request: RunRequest, answer: dict[str, Json], body: bytes) -> RunResult:
         status = answer.get("status")
@@ -160,11 +190,11 @@ class FramedSession:
         ):
             raise BrokenFrame("the answer has the wrong shape")
         tree = None
-        if request.kind == "meta" and status == "ok":
+        if (request.kind == "meta" or request.workspace is not None) and status == "ok":
             try:
                 tree = MappingProxyType(dict(unpack(body, self._limit)))
             except ValueError as error:
-                status, texts[0] = "output", f"the edited program cannot be taken: {error}"
+                status, texts[0] = "output", f"the files left behind cannot be taken: {error}"
         return RunResult(
             status=cast(Any, status),
             value=answer.get("value") if status == "ok" else None,

@@ -101,8 +101,9 @@ def marks_of(hidden: Json) -> set[str]:
         return set().union(*(marks_of(value) for value in hidden[:50]))
     if not isinstance(hidden, str):
         return set()
-    lines = sorted((line.strip() for line in hidden.splitlines()), key=len)
-    return {line for line in lines[-3:] if len(line) >= SHORTEST}
+    # A signature or a name is what the task asks for: it may be shown.
+    lines = sorted((line.strip() for line in hidden.splitlines() if not line.startswith(("def ", "class "))), key=len)
+    return {line for line in lines[-3:] if len(line) >= SHORTEST and not line.isidentifier()}
 
 
 class Whole:
@@ -129,7 +130,7 @@ def program(pack: Pack, tasks: list[Task]) -> dict[str, bytes]:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", sources())
+@pytest.mark.parametrize("name", list(sources()))
 def test_nothing_of_a_pack_is_found_from_inside(name: tuple[str, str], tmp_path: Path) -> None:
     pack = load_pack(*name)
     split = "validation" if pack.tasks("validation") else "test"
@@ -152,7 +153,9 @@ def test_nothing_of_a_pack_is_found_from_inside(name: tuple[str, str], tmp_path:
         outcomes = archive.outcomes(evaluation.id)
     assert len(outcomes) == len(tasks)
     assert [outcome.error for outcome in outcomes if outcome.error] == []
-    assert [json.loads(outcome.prediction) for outcome in outcomes] == [[]] * len(tasks)
+    predictions = [json.loads(outcome.prediction) for outcome in outcomes]
+    found = [given["response"] if isinstance(given, dict) else given for given in predictions]
+    assert found == [[]] * len(tasks)
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
