@@ -15,6 +15,7 @@ from hyperagent.protocols import Benchmark
 from hyperagent.types import Evaluation, Outcome, ReplayReport, Task, Variant
 
 EXCERPT = 40
+REPORT_EVERY = 20
 """Characters shown on each side of a first difference."""
 
 
@@ -50,7 +51,8 @@ class Replayer:
                         return self._diverged(variant, len(scores), f"{old.task}: {difference}")
                     done += 1
                     scores.append(old.score)
-                    self._report(f"{len(scores)} tasks identical")
+                    if len(scores) % REPORT_EVERY == 0:
+                        self._report(f"{len(scores)} tasks identical")
             except ReplayDiverged as diverged:
                 return self._diverged(variant, len(scores), f"{outcomes[done].task}: {diverged.message}")
         interval = mean_interval(scores)
