@@ -1,7 +1,7 @@
 """Importer for a clone of the Aider polyglot benchmark: ``python polyglot.py CLONE OUT.jsonl``.
 
-The clone holds exercises of Exercism in six languages, ``<language>/exercises/practice/<name>/``. Python's are graded;
-those of other languages become records as well, which a grader skips where it has no toolchain for them.
+The clone holds exercises of Exercism in six languages, ``<language>/exercises/practice/<name>/``. All six are declared
+here; Python's are written, because only Python's toolchain stands in the sandbox image.
 """
 
 from __future__ import annotations
@@ -91,10 +91,11 @@ def main(arguments: list[str]) -> int:
     paths = (path for language in LANGUAGES for path in sorted(clone.glob(f"{language}/exercises/practice/**/*")))
     files = {path.relative_to(clone).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     made = records("polyglot", files)
-    lines = [json.dumps(record, sort_keys=True, ensure_ascii=False) for record in made]
+    graded = [record for record in made if record["hidden"]["runner"] == "python"]
+    lines = [json.dumps(record, sort_keys=True, ensure_ascii=False) for record in graded]
     out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    python = sum(1 for record in made if record["hidden"]["runner"] == "python")
-    sys.stderr.write(f"{len(made)} exercises in {out}, {python} of them for Python\n")
+    others = len(made) - len(graded)
+    sys.stderr.write(f"{len(graded)} Python exercises in {out}; {others} of other languages left out (no toolchain)\n")
     return 0
 
 

@@ -13,7 +13,7 @@ from hyperagent.assembly.wiring import make_sandbox
 from hyperagent.config import Config
 from hyperagent.errors import ConfigError, PrerequisiteError, UsageError
 from hyperagent.evaluation.fulltext import import_fulltext
-from hyperagent.evaluation.manifest import find_packs, read_manifest
+from hyperagent.evaluation.manifest import cache_directory, find_packs, read_manifest
 from hyperagent.evaluation.pack import Pack
 from hyperagent.evaluation.schema import schema_text
 from hyperagent.evaluation.template import write_pack
@@ -99,11 +99,25 @@ def validate_benchmark(
         sandbox.reap()
 
 
+def imported_file(name: str, target: Path | None) -> tuple[str, Path]:
+    """The pack's source for data that users import, and the file to write: by default the one that it is read from.
+
+    Raises:
+        UsageError: The file is there already.
+    """
+    manifest = read_manifest(name)
+    (source,) = (source for source in manifest.sources if source.imported)
+    path = target or cache_directory() / manifest.name / source.file
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="Remove it or name another file; nothing was written.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return source.name, path
+
+
 def import_papers(source: Path, target: Path, bound: float, random_seed: int) -> object:
     """Full-text papers to a record file of ``paper_review``; refused where their text gives the decision away."""
-    if target.exists():
-        raise UsageError(f"{target} exists already", hint="Name another file; nothing was written.")
-    return import_fulltext(source, target, bound=bound, random_seed=random_seed)
+    canary = read_manifest("paper_review").canary
+    return import_fulltext(source, target, bound=bound, random_seed=random_seed, canary=canary)
 
 
 def import_polyglot(clone: Path, target: Path) -> str:
@@ -111,8 +125,6 @@ def import_polyglot(clone: Path, target: Path) -> str:
     script = find_packs().get("coding", Path()) / _POLYGLOT
     if not script.is_file():
         raise UsageError("the coding pack at hand has no importer", hint="It is the pack's file polyglot.py.")
-    if target.exists():
-        raise UsageError(f"{target} exists already", hint="Name another file; nothing was written.")
     if not any(clone.glob("*/exercises/practice")):
         raise UsageError(f"{clone} holds no LANGUAGE/exercises/practice", hint="Give the root folder of a clone.")
     command = [sys.executable, str(script), str(clone), str(target)]
@@ -122,4 +134,4 @@ def import_polyglot(clone: Path, target: Path) -> str:
         raise UsageError(
             f"{clone} cannot be imported: {last}", hint="Give the root folder of a clone; see the pack's README."
         )
-    return done.stdout.strip()
+    return done.stderr.strip()

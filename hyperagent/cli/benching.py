@@ -165,7 +165,9 @@ def benchmark_import(
     ctx: typer.Context,
     name: Annotated[Literal["paper_review", "coding"], typer.Argument(help="The pack that the data is for.")],
     source: Annotated[Path, typer.Argument(metavar="IN", help="paper_review: a JSON Lines file; coding: a clone.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Record file to write.")],
+    target: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="Record file to write; else where the pack looks for it.")
+    ] = None,
     bound: Annotated[
         float, typer.Option("--max-leak-auc", min=0.5, max=1.0, help="Refuse papers whose text tells more.")
     ] = 0.70,
@@ -174,11 +176,14 @@ def benchmark_import(
 ) -> None:
     """Make a record file of data of your own: full-text papers, or a clone of the polyglot exercises."""
     assembly = context_of(ctx).assembly
+    data_set, path = assembly.imported_file(name, target)
     if name == "coding":
-        said = assembly.import_polyglot(source, target)
-        emit(target=target, said=said) if json else say(clean(said, 500) or f"wrote {target}")
+        said = assembly.import_polyglot(source, path)
+        emit(target=path, said=said) if json else say(clean(said, 500))
+        if not json and target is None:
+            say(f"next: `hyperagent benchmark run {name} --source {data_set}`")
         return
-    report = assembly.import_papers(source, target, bound, seed)
+    report = assembly.import_papers(source, path, bound, seed)
     if json:
         emit(report=report)
         return
@@ -193,3 +198,5 @@ def benchmark_import(
         ),
     ]
     write(facts(rows))
+    if target is None:
+        say(f"next: `hyperagent benchmark run {name} --source {data_set}`")

@@ -62,6 +62,7 @@ class Source:
         sha256: Hash of that file in a mirror.
         generator: Module of the pack with ``generate(random_seed, count) -> list of records``; empty for real data.
         length_field: The field whose length the length-only control looks at; empty = no such control.
+        imported: Whether users make the record file by themselves (``benchmark import``).
         workspace: Whether a record's ``input.files`` stand in a folder that the program may work in.
     """
 
@@ -75,6 +76,7 @@ class Source:
     sha256: str = ""
     generator: str = ""
     length_field: str = ""
+    imported: bool = False
     workspace: bool = False
     upstream: Upstream | None = None
 
@@ -273,6 +275,7 @@ def _source(name: str, table: _Table, texts: Mapping[str, str], common: Mapping[
         sha256=table.get("sha256", str, ""),
         generator=table.get("generator", str, ""),
         length_field=table.get("length_field", str, texts["length_field"]),
+        imported=imported,
         workspace=table.get("workspace", bool, False),
         upstream=_upstream(upstream) if upstream else None,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # neither of these is needed to run, and they take longer to 
     Plain = Any
 else:
     Plain = object
-"""None, bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict, and :class:`Handle`."""
+"""None, bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict, these types, and :class:`Handle`."""
 
 CHANNEL = "CAPTIVE_CHANNEL"
 """Environment variable of the untrusted process: the descriptor of its channel."""
@@ -29,6 +29,7 @@ MOST_DEPTH = 100
 _HEAD = struct.Struct("<I")
 _MANY = 1000
 _SIMPLE = {bool, int, float, str, type(None)}
+_TYPES = {kind.__name__: kind for kind in (*_SIMPLE, complex, bytes, list, tuple, set, frozenset, dict)}
 _CONTAINERS: dict[bytes, Callable[[list[Plain]], Plain]] = {b"l": list, b"t": tuple, b"S": set, b"z": frozenset}
 
 
@@ -168,6 +169,8 @@ def _scalar(value: Plain) -> tuple[bytes, bytes]:
         return b"s", str.encode(value, "utf-8", "surrogatepass")
     if isinstance(value, (bytes, bytearray)):
         return b"b", bytes(memoryview(value))
+    if isinstance(value, type) and _TYPES.get(type.__getattribute__(value, "__name__")) is value:
+        return b"y", value.__name__.encode()
     raise TypeError(f"not plain data: {type(value).__name__}")
 
 
@@ -208,6 +211,8 @@ def _read_scalar(tag: bytes, data: bytes) -> Plain:
         return data.decode("utf-8", "surrogatepass")
     if tag == b"b":
         return data
+    if tag == b"y" and data.decode("ascii", "replace") in _TYPES:
+        return _TYPES[data.decode()]
     if tag == b"j":
         import json
 

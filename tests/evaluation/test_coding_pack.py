@@ -291,7 +291,9 @@ def test_a_polyglot_clone(tmp_path: Path) -> None:
         (tmp_path / "clone" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "clone" / path).write_bytes(content)
     assert polyglot.main([str(tmp_path / "clone"), str(tmp_path / "out.jsonl")]) == 0
-    python, rust = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    python, rust = polyglot.records("polyglot", FILES)
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert written == [python]
     assert python["group"] == rust["group"]
     assert python["split"] == rust["split"]
     assert python["input"]["files"] == {"clock.py": ""}

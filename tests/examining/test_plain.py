@@ -140,3 +140,22 @@ def test_what_holds_itself_is_refused() -> None:
 def test_broken_messages(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - which text is no matter
         plain.decode(data)
+
+
+class Int(type):
+    """A metaclass whose classes claim to be ``int``."""
+
+    __name__ = "int"
+
+
+class Pretender(metaclass=Int):
+    pass
+
+
+def test_plain_types_are_data_and_other_classes_are_not() -> None:
+    assert plain.decode(plain.encode([int, dict, type(None)])) == [int, dict, type(None)]
+    for kind in (Sly, object, Pretender):
+        with pytest.raises(TypeError, match="not plain"):
+            plain.encode(kind)
+    with pytest.raises(ValueError, match="broken message"):
+        plain.decode(b"y\x04\0\0\0eval")
