@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import shutil
@@ -11,10 +12,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from hyperagent.errors import HyperagentError
+from hyperagent.errors import HyperagentError, UsageError
 from hyperagent.protocols import Sandbox
+from hyperagent.types import SandboxInfo
+
+if TYPE_CHECKING:
+    from hyperagent.sandbox.attacks import Finding
 
 LEAST_FREE_GB = 2.0
 
@@ -67,6 +72,52 @@ def _sandbox_probe(sandbox: Sandbox) -> str:
     if result.value != "ready":
         raise HyperagentError(f"a program in the sandbox ended with {result.status}: {result.error}")
     return f"{sandbox.info.backend}: {sandbox.info.isolation}; image {sandbox.info.image[:40]}"
+
+
+@dataclass(frozen=True)
+class AttackReport:
+    """What every attack on a sandbox came to."""
+
+    sandbox: SandboxInfo
+    findings: Sequence[Finding]
+
+
+def attack_sandbox(backend: str, report: Callable[[int, int], None]) -> AttackReport:
+    """Run the attacks of ``hyperagent/sandbox/attacks`` against this machine's sandbox.
+
+    Args:
+        backend: ``docker``, ``bubblewrap``, ``runsc`` (gVisor as the Docker engine's runtime) or ``auto``.
+        report: Gets how many attacks are over, of how many.
+
+    Raises:
+        SandboxUnavailable: There is no such sandbox here.
+        UsageError: Another name.
+    """
+    from hyperagent.sandbox.attacks import ATTACKS, applicable, run_suite
+
+    sandbox = _sandbox_named(backend)
+    sandbox.prepare()
+    try:
+        attacks, done = applicable(ATTACKS, sandbox), itertools.count(1)
+        findings = run_suite(sandbox, attacks, lambda finding: report(next(done), len(attacks)))
+    finally:
+        sandbox.reap()
+    return AttackReport(sandbox.info, findings)
+
+
+def _sandbox_named(backend: str) -> Sandbox:
+    from hyperagent.sandbox import BubblewrapSandbox, DockerSandbox, docker_status
+
+    if backend == "auto":
+        backend = "docker" if docker_status()[0] else "bubblewrap"
+    makers: dict[str, Callable[[], Sandbox]] = {
+        "docker": lambda: DockerSandbox("attacks"),
+        "bubblewrap": lambda: BubblewrapSandbox("attacks"),
+        "runsc": lambda: DockerSandbox("attacks", runtime="runsc"),
+    }
+    if backend not in makers:
+        raise UsageError(f"no sandbox is called {backend!r}", hint=f"one of {', '.join(makers)}, auto")
+    return makers[backend]()
 
 
 def _attempt(name: str, probe: Callable[[], str], fix: str) -> Check:

@@ -11,9 +11,13 @@ from hyperagent.cli.boundary import Guarded
 from hyperagent.cli.context import JsonOption, context_of
 from hyperagent.cli.output import columns, emit, progress, say, write
 from hyperagent.cli.starting import show_checks
+from hyperagent.errors import PrerequisiteError, UsageError
 from hyperagent.report.table import facts, size, table
 from hyperagent.report.text import clean
 
+_AUTO = "auto"
+_UNCUT = 1000
+"""Columns for what must be read whole: the terminal wraps it."""
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
 
@@ -24,7 +28,7 @@ def register(app: typer.Typer) -> None:
             "Local models, and a test of any model.",
             {"list": model_list, "pull": model_pull, "test": model_test},
         ),
-        ("sandbox", "The sandbox image.", {"build": sandbox_build, "doctor": sandbox_doctor}),
+        ("sandbox", "The sandbox: its image, and whether it holds.", {"build": sandbox_build, "doctor": sandbox_doctor}),
     )
     for group, text, verbs in groups:
         sub = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
@@ -102,6 +106,41 @@ def sandbox_build(ctx: typer.Context, json: JsonOption = False) -> None:
         write([image])
 
 
-def sandbox_doctor(ctx: typer.Context, json: JsonOption = False) -> None:
-    """Check the sandbox: engine, image, hardening; exit code 3 where something is missing."""
-    show_checks(context_of(ctx).assembly.sandbox_checks(), json)
+def sandbox_doctor(
+    ctx: typer.Context,
+    attack: Annotated[bool, typer.Option("--attack", help="Attack it from inside, in about a minute.")] = False,
+    backend: Annotated[
+        str, typer.Option("--backend", help="With --attack: docker, bubblewrap, runsc, auto.")
+    ] = _AUTO,
+    json: JsonOption = False,
+) -> None:
+    """Check the sandbox: engine, image, hardening; exit code 3 where something is missing.
+
+    With --attack, exit code 1 where an attack was not contained, 3 where one could not run.
+    """
+    if attack:
+        _show_attacks(backend, json)
+    elif backend != _AUTO:
+        raise UsageError("--backend chooses what --attack attacks", hint="add --attack")
+    else:
+        show_checks(context_of(ctx).assembly.sandbox_checks(), json)
+
+
+def _show_attacks(backend: str, json: bool) -> None:
+    from hyperagent.assembly.checks import attack_sandbox  # pulls in the engine
+
+    report = attack_sandbox(backend, progress)
+    outcomes = [finding.outcome for finding in report.findings]
+    if json:
+        emit(ok=set(outcomes) <= {"contained"}, sandbox=report.sandbox, attacks=report.findings)
+    else:
+        say(f"sandbox: {report.sandbox.backend} ({clean(report.sandbox.isolation, 200)})")
+        rows = [(one.attack, one.outcome, one.stops) for one in report.findings]
+        write(table(("attack", "result", "what stops it"), rows, _UNCUT))
+        failed = [one for one in report.findings if one.detail]
+        write(["", *(f"{one.attack}: {clean(one.detail, 1000)}" for one in failed)] if failed else [])
+        write(["", f"{outcomes.count('contained')} of {len(outcomes)} attacks contained"])
+    if "NOT contained" in outcomes:
+        raise typer.Exit(1)
+    if "could not run" in outcomes:
+        raise typer.Exit(PrerequisiteError.exit_code)

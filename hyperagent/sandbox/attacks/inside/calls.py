@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import platform
@@ -12,7 +13,6 @@ from collections.abc import Iterator
 
 from .common import REFUSALS, Given, in_child
 
-_NOW = (ctypes.c_long * 2)()
 _NUMBERS: dict[str, tuple[int, int]] = {
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "unshare": (272, 97), "setns": (308, 268), "chroot": (161, 51),
@@ -53,7 +53,7 @@ def _attempt(name: str, *arguments: int) -> bool:
 
 
 def _through(calls: dict[str, tuple[int, ...]]) -> list[str]:
-    return [name for name, arguments in calls.items() if in_child(lambda n=name, a=arguments: _attempt(n, *a))]  # type: ignore[misc]
+    return [name for name, arguments in calls.items() if in_child(functools.partial(_attempt, name, *arguments))]
 
 
 def io_uring(given: Given) -> list[str]:
@@ -66,7 +66,8 @@ def namespaces(given: Given) -> list[str]:
     flags = _NEW_NAMESPACES | signal.SIGCHLD
 
     def clone() -> bool:
-        child = _libc().syscall(ctypes.c_long({0: 56, 1: 220}[_HERE[platform.machine()]]), ctypes.c_long(flags), 0, 0)
+        number = (56, 220)[_HERE[platform.machine()]]
+        child = _libc().syscall(ctypes.c_long(number), ctypes.c_long(flags), ctypes.c_long(0), ctypes.c_long(0))
         if child == 0:
             os._exit(0)
         return bool(child > 0)
@@ -198,8 +199,8 @@ def other_architecture(given: Given) -> list[str]:
     """``io_uring_setup`` by the 32-bit entry and the x32 numbers, which a filter by number alone would miss."""
     if platform.machine() != "x86_64":
         return []
-    found = ["x32 numbers"] if in_child(lambda: _x32()) else []
-    return found + (["int 0x80"] if in_child(lambda: _int80()) else [])
+    found = ["x32 numbers"] if in_child(_x32) else []
+    return found + (["int 0x80"] if in_child(_int80) else [])
 
 
 def _x32() -> bool:
