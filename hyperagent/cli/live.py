@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -12,6 +14,8 @@ from hyperagent.report.table import clock, duration, interval
 from hyperagent.report.text import clean
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from hyperagent.types import Progress
 
 _BAR = 30
@@ -65,10 +69,17 @@ class LiveObserver:
         from rich.live import Live
 
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        self._live = Live(
-            "starting ...", console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
-        )
         self._lock = threading.Lock()
+        self._last: Progress | None = None
+        self._came_at = 0.0
+        # Drawn anew every second, so that the clock runs on while one long thing is under way.
+        self._live = Live(
+            get_renderable=self._drawn,
+            console=self._console,
+            refresh_per_second=1,
+            transient=True,
+            redirect_stdout=False,
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -80,16 +91,22 @@ class LiveObserver:
         self._live.stop()
 
     def progress(self, progress: Progress) -> None:
+        with self._lock:
+            self._last, self._came_at = progress, time.monotonic()
+        self._live.refresh()
+
+    def _drawn(self) -> Text:
         from rich.text import Text
 
-        text = Text("\n".join(panel(progress)), no_wrap=True, overflow="ellipsis")
-        text.highlight_words(["★"], "bold green")
         with self._lock:
-            self._live.update(text, refresh=True)
+            last, since = self._last, time.monotonic() - self._came_at
+        lines = panel(replace(last, seconds=last.seconds + since)) if last else ["starting ..."]
+        text = Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+        text.highlight_words(["★"], "bold green")
+        return text
 
     def message(self, text: str) -> None:
-        with self._lock:
-            self._console.print(clean(text, 500))
+        self._console.print(clean(text, 500))
 
 
 def summary(progress: Progress) -> str:

@@ -240,7 +240,10 @@ class CampaignRunner:
         if recorded is None:
             self._tell(variant, f"evidence of {parent.step}")
             left = max(self._target() - self._done(), 0)
-            evidence = self._evidence.build(parent, left, variant.step)
+            doing = f"evidence of {parent.step}"
+            evidence = self._evidence.build(
+                parent, left, variant.step, lambda done: self._tell(variant, f"{doing}, {done}")
+            )
             record_mutation(archive, variant, evidence, left)
         else:
             evidence, left = recorded

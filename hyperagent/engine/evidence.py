@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hyperagent.engine.evaluate import Evaluator, Parts
 from hyperagent.types import Evaluation, Json, ProgramTree, Variant
@@ -21,12 +21,14 @@ class EvidenceBuilder:
         self._parts = parts
         self._evaluator = evaluator
 
-    def build(self, parent: Variant, iterations_left: int, before_step: int) -> ProgramTree:
+    def build(
+        self, parent: Variant, iterations_left: int, before_step: int, report: Callable[[str], None] = lambda _: None
+    ) -> ProgramTree:
         """Evidence files for the mutation of ``parent`` that becomes ``before_step``.
 
         Only siblings of earlier steps count as attempts, so that the folder can be built again on a resume.
         """
-        evaluations = self._evaluator.split(parent, "train", lambda _: None)
+        evaluations = self._evaluator.split(parent, "train", report)
         lines: list[str] = []
         summaries = []
         for evaluation in evaluations:
