@@ -42,7 +42,7 @@ REWARDS = {
     ),
     "hop_height": (
         ("good: upward velocity and staying up", "return 0.3 + max(0.0, info['z_velocity'])"),
-        ("poor: forward velocity and staying up", "return 1.0 + info['x_velocity']"),
+        ("beside the goal: forward velocity and staying up", "return 1.0 + info['x_velocity']"),
         ("poor: staying up", "return 1.0 if info['healthy'] else 0.0"),
         CLAIM,
         NOTHING,

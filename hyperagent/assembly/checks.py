@@ -19,7 +19,7 @@ from hyperagent.protocols import Sandbox
 from hyperagent.types import SandboxInfo
 
 if TYPE_CHECKING:
-    from hyperagent.sandbox.attacks import Finding
+    from hyperagent.sandbox.attacks import Finding as Finding
 
 LEAST_FREE_GB = 2.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from hyperagent.cli.starting import show_checks
 from hyperagent.errors import PrerequisiteError, UsageError
 from hyperagent.report.table import facts, size, table
 from hyperagent.report.text import clean
+
+if TYPE_CHECKING:
+    from hyperagent.assembly.checks import Finding
 
 _AUTO = "auto"
 _UNCUT = 1000
@@ -28,7 +31,11 @@ def register(app: typer.Typer) -> None:
             "Local models, and a test of any model.",
             {"list": model_list, "pull": model_pull, "test": model_test},
         ),
-        ("sandbox", "The sandbox: its image, and whether it holds.", {"build": sandbox_build, "doctor": sandbox_doctor}),
+        (
+            "sandbox",
+            "The sandbox: its image, and whether it holds.",
+            {"build": sandbox_build, "doctor": sandbox_doctor},
+        ),
     )
     for group, text, verbs in groups:
         sub = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
@@ -109,9 +116,7 @@ def sandbox_build(ctx: typer.Context, json: JsonOption = False) -> None:
 def sandbox_doctor(
     ctx: typer.Context,
     attack: Annotated[bool, typer.Option("--attack", help="Attack it from inside, in about a minute.")] = False,
-    backend: Annotated[
-        str, typer.Option("--backend", help="With --attack: docker, bubblewrap, runsc, auto.")
-    ] = _AUTO,
+    backend: Annotated[str, typer.Option("--backend", help="With --attack: docker, bubblewrap, runsc, auto.")] = _AUTO,
     json: JsonOption = False,
 ) -> None:
     """Check the sandbox: engine, image, hardening; exit code 3 where something is missing.
@@ -135,7 +140,9 @@ def _show_attacks(backend: str, json: bool) -> None:
         emit(ok=set(outcomes) <= {"contained"}, sandbox=report.sandbox, attacks=report.findings)
     else:
         say(f"sandbox: {report.sandbox.backend} ({clean(report.sandbox.isolation, 200)})")
-        rows = [(one.attack, one.outcome, one.stops) for one in report.findings]
+        for warning in report.sandbox.warnings:
+            say(f"warning: {clean(warning, 300)}")
+        rows = [(one.attack, _result(one), one.stops) for one in report.findings]
         write(table(("attack", "result", "what stops it"), rows, _UNCUT))
         failed = [one for one in report.findings if one.detail]
         write(["", *(f"{one.attack}: {clean(one.detail, 1000)}" for one in failed)] if failed else [])
@@ -144,3 +151,8 @@ def _show_attacks(backend: str, json: bool) -> None:
         raise typer.Exit(1)
     if "could not run" in outcomes:
         raise typer.Exit(PrerequisiteError.exit_code)
+
+
+def _result(finding: Finding) -> str:
+    """``session lost`` where the attack has ruined its own session, which is then charged to it."""
+    return f"{finding.outcome}, session lost" if finding.session_lost else finding.outcome

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import signal
+import struct
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,10 +27,14 @@ from hyperagent.sandbox import (
     DockerSandbox,
     ProcessSandbox,
     bubblewrap_status,
-    docker_status,
+    bwrap,
+    reaper,
+    seccomp,
 )
 from hyperagent.sandbox.attacks import ATTACKS, Attack, Drill, Finding, Scene, applicable, judges, run_suite
 from hyperagent.sandbox.attacks.drill import program
+from hyperagent.sandbox.docker import Engine
+from hyperagent.sandbox.limits import Limiter
 from hyperagent.types import RunRequest, RunResult, SandboxInfo
 
 OK = RunResult("ok", value=[], tree={"kept": b"kept"}, seconds=1.5)
@@ -40,37 +47,48 @@ def named(name: str) -> Attack:
 # -- the real thing
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param("docker", marks=pytest.mark.docker), "bubblewrap", "runsc"]
-)
+@pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.docker), "bubblewrap"])
 def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
-    sandbox: Sandbox
+    sandbox: Sandbox = DockerSandbox("attacks")
     if request.param == "bubblewrap":
-        works, reason, _ = bubblewrap_status()
-        sandbox = BubblewrapSandbox("attacks")
-    else:
-        works, reason, _ = docker_status()
-        sandbox = DockerSandbox("attacks", runtime="runsc" if request.param == "runsc" else "")
-    if not works:
-        pytest.skip(reason)
-    try:
-        sandbox.prepare()
-    except SandboxUnavailable as error:
-        if request.param == "runsc":
-            pytest.skip(error.message)
-        raise
+        sandbox = bubblewrap()
+    sandbox.prepare()
     with Scene() as scene, Drill(sandbox, scene) as made:
         yield made
-    sandbox.reap()
+    assert sandbox.reap() == 0
     assert scene.survivors() == []
+
+
+def bubblewrap() -> BubblewrapSandbox:
+    works, reason, _ = bubblewrap_status()
+    if not works:
+        pytest.skip(reason)
+    return BubblewrapSandbox("attacks")
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_the_attack_is_contained(drill: Drill, attack: Attack) -> None:
-    if attack not in applicable(ATTACKS, drill.sandbox):
-        pytest.skip("another kernel than the host's serves these calls")
     finding = drill.run(attack)
     assert finding.outcome == "contained", finding.detail
+
+
+@pytest.mark.docker
+def test_gvisor_contains_them_all() -> None:
+    sandbox = DockerSandbox("attacks", runtime="runsc")
+    try:
+        sandbox.prepare()
+    except SandboxUnavailable as error:
+        pytest.skip(error.message)
+    findings = run_suite(sandbox, applicable(ATTACKS, sandbox))
+    assert [finding for finding in findings if finding.outcome != "contained"] == []
+
+
+@pytest.mark.docker
+def test_nothing_is_left_in_the_engine() -> None:
+    """After the attacks of this file, which pytest runs before this one."""
+    DockerSandbox("attacks").reap()
+    found = Engine().list(f"{reaper.OWNER}=attacks")
+    assert [labels for _, labels in found if labels[reaper.DRIVER] == reaper.driver_name()] == []
 
 
 # -- the judge can fail
@@ -87,6 +105,56 @@ def test_a_sandbox_that_isolates_nothing_contains_little() -> None:
     assert "files were made on the host" in files, "the host sees it, too"
     assert "the host's listener was reached by" in sockets
     assert "settimeofday" in clock
+
+
+WALLS = {
+    "network": ["host's listeners", "local sockets", "any route"],
+    "processes": ["host processes"],
+    "filter": [
+        "io_uring",
+        "new namespaces",
+        "mount",
+        "key rings",
+        "bpf",
+        "ptrace",
+        "set the clock",
+        "administration",
+        "32-bit calls",
+        "AF_NETLINK and others",
+    ],
+    "limits": ["threads", "memory bomb of many", "fork bomb"],
+    "files": ["host files", "keys", "local sockets"],
+}
+"""What a bubblewrap sandbox can do without -> attacks that then get through."""
+
+
+def weaken(sandbox: BubblewrapSandbox, wall: str, scene: Scene, patch: pytest.MonkeyPatch) -> None:
+    """Take one wall of a prepared backend away."""
+    if wall == "network":
+        patch.setattr(bwrap, "ISOLATION", (*bwrap.ISOLATION, "--share-net"))
+    elif wall == "processes":
+        others = ("--unshare-net", "--unshare-ipc", "--unshare-uts")
+        patch.setattr(bwrap, "ISOLATION", (*others, *(word for word in bwrap.ISOLATION if word != "--unshare-all")))
+    elif wall == "filter":
+        patch.setattr(sandbox, "_seccomp", struct.pack("<HBBI", 6, 0, 0, seccomp.ALLOW))
+    elif wall == "limits":
+        patch.setattr(sandbox, "_limiter", Limiter(None, processes=False))
+        patch.setattr(Limiter, "command", lambda self, command, limits: list(command))
+    else:
+        patch.setattr(sandbox, "_mounts", {**sandbox._mounts, str(scene.folder): str(scene.folder)})
+
+
+@pytest.mark.parametrize("wall", WALLS)
+def test_without_a_wall_its_attacks_get_through(wall: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that none of them is contained only because it does nothing."""
+    sandbox = bubblewrap()
+    sandbox.prepare()
+    with Scene() as scene, Drill(sandbox, scene) as drill:
+        weaken(sandbox, wall, scene, monkeypatch)
+        findings = [drill.run(named(name)) for name in WALLS[wall]]
+    assert [(one.attack, one.outcome) for one in findings] == [(name, "NOT contained") for name in WALLS[wall]], (
+        findings
+    )
 
 
 class Scripted:
@@ -142,7 +210,8 @@ PLAIN, RUINOUS = named("identity"), named("kill the runner")
         (PLAIN, [OK, OK, LATE], "NOT contained", "door"),
         (PLAIN, [SandboxLost("dead")], "NOT contained", "the machine's fault"),
         (RUINOUS, [GONE, GONE], "contained", ""),
-        (RUINOUS, [GONE, SandboxLost("dead")], "contained", ""),
+        (RUINOUS, [GONE, SandboxLost("dead")], "NOT contained", "the machine's fault"),
+        (PLAIN, [OK, SandboxLost("dead")], "NOT contained", "the machine's fault"),
         (RUINOUS, [GONE, GONE, GONE], "NOT contained", "run after it"),
         (RUINOUS, [OK], "NOT contained", "ended as ok"),
         (named("patched clocks"), [replace(OK, seconds=0.1)], "NOT contained", "counted"),
@@ -159,6 +228,21 @@ def test_the_judge(
 def test_an_engine_that_is_gone_is_no_verdict(scene: Scene) -> None:
     assert judged(scene, PLAIN, sessions=0).outcome == "could not run"
     assert judged(scene, PLAIN, SandboxLost("dead"), sessions=1).outcome == "could not run"
+
+
+def test_a_process_that_stays_is_seen_and_ended(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperagent.sandbox.attacks.scene._DYING_SECONDS", 0.0)
+    command = ["/bin/sh", "-c", "read line", scene.marker]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as stayed:
+        finding = judged(scene, PLAIN)
+        assert stayed.wait(10) == -signal.SIGKILL
+    assert "outlived" in finding.detail
+    assert judged(scene, PLAIN).outcome == "contained"
+
+
+def test_a_run_that_ends_late_is_not_contained(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperagent.sandbox.attacks.drill._SLACK_SECONDS", -PLAIN.seconds)
+    assert "were allowed" in judged(scene, PLAIN).detail
 
 
 @pytest.mark.parametrize(
@@ -248,9 +332,7 @@ def test_gvisor_is_not_asked_for_what_its_own_kernel_answers() -> None:
 # -- the verb
 
 
-@pytest.mark.parametrize(
-    ("outcome", "code"), [("contained", 0), ("NOT contained", 1), ("could not run", 3)]
-)
+@pytest.mark.parametrize(("outcome", "code"), [("contained", 0), ("NOT contained", 1), ("could not run", 3)])
 def test_the_verb_exits_by_the_worst(monkeypatch: pytest.MonkeyPatch, outcome: Any, code: int) -> None:
     findings = [Finding("one", "contained", "a wall"), Finding("two", outcome, "a door", "the reason")]
 

@@ -10,6 +10,7 @@ from hyperagent.types import ProgramTree, RunResult
 
 Judge = Callable[[RunResult], Sequence[str]]
 """What is wrong with how a run ended, seen from the host, in words."""
+Outcome = Literal["contained", "NOT contained", "could not run"]
 DESTROYED = ("killed", "timeout")
 
 
@@ -44,10 +45,17 @@ class Attack:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one attack. ``detail``: what got through, or why it could not run; ``seconds``: with all checks."""
+    """What came of one attack.
+
+    Attributes:
+        detail: What got through, or why it could not run.
+        seconds: With all checks.
+        session_lost: The attack has ruined its own session, was charged for it, and the next one was sound.
+    """
 
     attack: str
-    outcome: Literal["contained", "NOT contained", "could not run"]
+    outcome: Outcome
     stops: str
     detail: str = ""
     seconds: float = 0.0
+    session_lost: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -10,13 +9,14 @@ from pathlib import Path
 
 from hyperagent.errors import SandboxLost
 from hyperagent.protocols import Sandbox, Session
-from hyperagent.sandbox.attacks.attack import DESTROYED, Attack, Finding
+from hyperagent.sandbox.attacks.attack import DESTROYED, Attack, Finding, Outcome
 from hyperagent.sandbox.attacks.scene import Scene
 from hyperagent.types import JobSpec, Json, Limits, ProgramTree, RunRequest, RunResult
 
 LIMITS = Limits(memory_mb=128, processes=32, cpus=1.0, tmpfs_mb=32, output_bytes=1_000_000)
 _SLACK_SECONDS = 20.0
 """How much longer than its wall clock the end of a run may take on the host, clearing up included."""
+_BLAMED = "what it did was taken for the machine's fault"
 _OTHER_KERNELS = "container/runsc"
 
 
@@ -39,8 +39,7 @@ def run_suite(
 ) -> list[Finding]:
     """Every attack in turn, against a prepared backend.
 
-    Raises:
-        SandboxLost: Not at all; an attack that finds no sandbox "could not run".
+    Never raises SandboxLost: an attack that finds no sandbox "could not run".
     """
     found = []
     with Scene() as scene, Drill(sandbox, scene) as drill:
@@ -62,6 +61,7 @@ class Drill:
         self._open = ExitStack()
         self._session: Session | None = None
         self._count = 0
+        self._lost = False
 
     def __enter__(self) -> Drill:
         return self
@@ -72,13 +72,15 @@ class Drill:
     def run(self, attack: Attack) -> Finding:
         """One attack, the run after it, and a look at the host."""
         began = time.monotonic()
+        self._lost = False
         try:
             wrong = list(self._judged(attack))
         except SandboxLost as error:
             self._close()
             return Finding(attack.name, "could not run", attack.stops, error.message, time.monotonic() - began)
-        outcome, detail = ("NOT contained", "; ".join(wrong)) if wrong else ("contained", "")
-        return Finding(attack.name, outcome, attack.stops, detail, time.monotonic() - began)
+        outcome: Outcome = "NOT contained" if wrong else "contained"
+        detail = "; ".join(wrong)
+        return Finding(attack.name, outcome, attack.stops, detail, time.monotonic() - began, self._lost)
 
     def _judged(self, attack: Attack) -> Iterator[str]:
         """What is wrong, in words. Raises SandboxLost where no sandbox can be had."""
@@ -89,7 +91,7 @@ class Drill:
             ended = session.run(self._request(attack.function, attack.seconds, attack.workspace))
         except SandboxLost as error:  # the program's doing, if the next session can be had
             self._close()
-            yield f"its end was taken for the machine's fault ({error.message})"
+            yield f"{_BLAMED} ({error.message})"
         took = time.monotonic() - began
         if took > attack.seconds + _SLACK_SECONDS:
             yield f"it ended after {took:.0f} s, {attack.seconds:.0f} were allowed"
@@ -103,9 +105,14 @@ class Drill:
 
     def _afterwards(self, ruined: bool) -> Iterator[str]:
         """The run after: in the same session, or in the next one where this one may be gone."""
-        after = self._attempted("aftermath.clean") if ruined else self._asked("aftermath.clean")
+        after = None
+        try:
+            after = self._asked("aftermath.clean")
+        except SandboxLost as error:
+            yield f"{_BLAMED} ({error.message})"
         if after is None or (ruined and after.status != "ok"):
             self._close()
+            self._lost = True
             after = self._asked("aftermath.clean")
         if after.status != "ok":
             self._close()
@@ -117,11 +124,6 @@ class Drill:
 
     def _asked(self, function: str) -> RunResult:
         return self._any_session().run(self._request(function, 15.0))
-
-    def _attempted(self, function: str) -> RunResult | None:
-        with contextlib.suppress(SandboxLost):
-            return self._asked(function)
-        return None
 
     def _request(self, function: str, seconds: float, workspace: ProgramTree | None = None) -> RunRequest:
         limits: dict[str, Json] = {

@@ -52,7 +52,10 @@ def only_kept(ended: RunResult) -> Sequence[str]:
 def bombs_unopened(ended: RunResult) -> Sequence[str]:
     """Archives come out as the bytes that they are."""
     names = set(ended.tree or {})
-    return [*plain_files(ended), *([f"came out: {sorted(names)}"] if names - {"kept", "bomb.zip", "bomb.tar.gz"} else [])]
+    return [
+        *plain_files(ended),
+        *([f"came out: {sorted(names)}"] if names - {"kept", "bomb.zip", "bomb.tar.gz"} else []),
+    ]
 
 
 def hostile_archives_refused(ended: RunResult) -> Sequence[str]:
@@ -67,7 +70,10 @@ def hostile_archives_refused(ended: RunResult) -> Sequence[str]:
         "disk": tarfile.BLKTYPE,
         "memory": tarfile.CHRTYPE,
     }
-    return [*plain_files(ended), *(f"a member {name!r} was taken" for name, kind in kinds.items() if _taken(name, kind))]
+    return [
+        *plain_files(ended),
+        *(f"a member {name!r} was taken" for name, kind in kinds.items() if _taken(name, kind)),
+    ]
 
 
 def _taken(name: str, kind: bytes) -> bool:

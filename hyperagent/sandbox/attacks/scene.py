@@ -24,9 +24,11 @@ from hyperagent.types import Json
 _NOBODY = 65534
 _VARIABLE = "HYPERAGENT_ATTACK_SECRET_KEY"
 _CLOCK_SECONDS = 60.0
+_DYING_SECONDS = 3.0
 _REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nstill here"
 _SETTINGS = ("core_pattern", "modprobe", "hostname", "randomize_va_space")
-_HEARD_BYTES = 64
+_HEARD_BYTES, _REQUEST_BYTES = 64, 65536
+_HEAR_SECONDS = 0.2
 
 
 class Scene:
@@ -131,7 +133,7 @@ class Scene:
 
     def end_survivors(self) -> list[int]:
         """The same, a moment later, which dying may take; whoever then still lives is killed here."""
-        until = time.monotonic() + 3
+        until = time.monotonic() + _DYING_SECONDS
         while (found := self.survivors()) and time.monotonic() < until:
             time.sleep(0.05)
         for pid in found:
@@ -237,15 +239,17 @@ class _Listener:
     def _answer(self, listener: object, name: str) -> None:
         assert isinstance(listener, socket.socket)
         if name == "UDP":
-            said = listener.recv(_HEARD_BYTES)
-        else:
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(0.2)
-                with contextlib.suppress(OSError):
-                    said = connection.recv(65536 if name == "model" else _HEARD_BYTES)
-                    if name == "model" and said:
-                        connection.sendall(_REPLY)
-                        return
+            self._note(listener.recv(_HEARD_BYTES), name)
+            return
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(_HEAR_SECONDS)
+            said = connection.recv(_REQUEST_BYTES)
+            if name == "model" and said:
+                connection.sendall(_REPLY)
+            elif name != "model":
+                self._note(said, name)
+
+    def _note(self, said: bytes, name: str) -> None:
         if said == self._greeting:
             self._visitors.append(name)

@@ -15,6 +15,8 @@ from typing import Any
 from .common import Given, files_below, in_child, opens, read
 
 _SYSTEM = ("/", "/bin", "/sbin", "/usr", "/usr/bin", "/usr/lib", "/lib", "/etc", "/usr/local/bin", "/run", "/var")
+_WRITABLE = ("/tmp", "/dev")
+"""Folders of the sandbox's own; their names lie in the root folder, which is not."""
 _RUNTIME = ("/opt/hyperagent", "/run/model")
 
 
@@ -29,6 +31,8 @@ def _changes(folders: Iterable[str]) -> list[str]:
             found.append(f"made a file in {folder}")
         for name in os.listdir(folder)[:200]:
             path = os.path.join(folder, name)
+            if path in _WRITABLE:
+                continue
             mode = stat.S_IMODE(os.lstat(path).st_mode)
             for what, step in _same(path, mode):
                 with contextlib.suppress(OSError, NotImplementedError):
@@ -54,6 +58,17 @@ def runtime_files(given: Given) -> list[str]:
     """The runtime's code, its byte code, the hosts file."""
     folders = [*_RUNTIME, *(os.path.join(top, "__pycache__") for top in _RUNTIME)]
     return _changes(folders) + [f"may write {path}" for path in ("/etc/hosts",) if opens(path, os.O_WRONLY)]
+
+
+def temporary_folders(given: Given) -> list[str]:
+    """The writable folders, closed to everybody: the runner empties them for the next run."""
+    for folder in ("/tmp", "/dev/shm", os.environ["TMPDIR"], os.getcwd()):
+        with contextlib.suppress(OSError):
+            if os.stat(folder).st_uid == os.getuid():
+                os.chmod(folder, 0)
+    with contextlib.suppress(OSError):
+        os.rename(os.environ["TMPDIR"], "/tmp/elsewhere")
+    return []
 
 
 def setuid(given: Given) -> list[str]:

@@ -13,15 +13,35 @@ _LARGEST = 1 << 20
 _SOCKETS = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "system_bus_socket", "private")
 _USUAL_DEVICES = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "console"}
 _KERNEL = (
-    "/proc/kcore /proc/kmsg /proc/keys /proc/timer_list /proc/latency_stats /proc/sched_debug /proc/acpi/wakeup "
-    "/proc/scsi/scsi /proc/slabinfo /proc/vmallocinfo /proc/1/mem /dev/mem /dev/kmem /dev/port"
-).split()
+    "/proc/kcore",
+    "/proc/kmsg",
+    "/proc/keys",
+    "/proc/timer_list",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/acpi/wakeup",
+    "/proc/scsi/scsi",
+    "/proc/slabinfo",
+    "/proc/vmallocinfo",
+    "/proc/1/mem",
+    "/dev/mem",
+    "/dev/kmem",
+    "/dev/port",
+)
 _SETTINGS = (
-    "/proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hostname "
-    "/proc/sys/kernel/randomize_va_space /proc/sys/vm/drop_caches /proc/sys/fs/binfmt_misc/register "
-    "/proc/sys/vm/overcommit_memory /proc/irq/default_smp_affinity /sys/kernel/uevent_helper /sys/power/state "
-    "/sys/kernel/mm/transparent_hugepage/enabled"
-).split()
+    "/proc/sysrq-trigger",
+    "/proc/sys/kernel/core_pattern",
+    "/proc/sys/kernel/modprobe",
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/kernel/randomize_va_space",
+    "/proc/sys/vm/drop_caches",
+    "/proc/sys/fs/binfmt_misc/register",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/irq/default_smp_affinity",
+    "/sys/kernel/uevent_helper",
+    "/sys/power/state",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+)
 
 
 def host_files(given: Given) -> list[str]:

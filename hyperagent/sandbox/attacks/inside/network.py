@@ -63,7 +63,8 @@ def names(given: Given) -> list[str]:
     for address in _RESOLVERS:
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.settimeout(_SECONDS)
-            asking.sendto(_QUERY, (address, 53))
+            asking.connect((address, 53))
+            asking.send(_QUERY)
             asking.recv(512)
             found.append(f"{address} answers")
     return found
