@@ -42,7 +42,7 @@ def test_it_can_be_started(name):
 def test_help_names_every_option():
     done = call(QUICKSTART, "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for option in ("--install-docker", "--seed", "--variants", "--archive", "--small", "--sandbox process", "--json"):
+    for option in ("--install-docker", "--seed", "--variants", "--archive", "--small", "--sandbox NAME", "--json"):
         assert option in done.stdout
 
 
@@ -53,7 +53,7 @@ def test_help_names_every_option():
         (["--seed"], "--seed needs a value"),
         (["--seed", "one"], "--seed takes a whole number"),
         (["--variants", "-3"], "--variants takes a whole number"),
-        (["--sandbox", "none"], "--sandbox takes docker or process"),
+        (["--sandbox", "none"], "--sandbox takes docker, bubblewrap or process"),
     ],
 )
 def test_wrong_usage_is_one_message(arguments, complaint):
@@ -65,7 +65,8 @@ def test_wrong_usage_is_one_message(arguments, complaint):
 
 
 def test_a_dead_engine_is_one_message_that_offers_the_fix(tmp_path):
-    done = call(QUICKSTART, "--archive", tmp_path / "archive", DOCKER_HOST=f"unix://{tmp_path}/dead.sock")
+    arguments = ["--sandbox", "docker", "--archive", tmp_path / "archive"]
+    done = call(QUICKSTART, *arguments, DOCKER_HOST=f"unix://{tmp_path}/dead.sock")
     assert done.returncode == 3
     (message,) = errors_in(done.stderr)
     assert f"no Docker engine answers at unix://{tmp_path}/dead.sock" in message
