@@ -12,6 +12,7 @@
     │   ├── DataUnavailable         3   benchmark data not fetched
     │   └── ArchiveLocked           3   another process writes to this archive
     ├── BudgetReached               4   a cap of the campaign (resumable)
+    │   └── AllowanceSpent          4   a cap of one variant or task: its own failure, the campaign goes on
     ├── EvaluationsLost             5   infrastructure failed, some tasks have no outcome
     │   ├── SandboxLost             5   the sandbox's daemon or machine failed under a job
     │   └── ModelLost               5   the model's server failed under a call, after all retries
@@ -86,6 +87,10 @@ class BudgetReached(HyperagentError):
     def __init__(self, message: str, *, cap: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.cap = cap
+
+
+class AllowanceSpent(BudgetReached):
+    """A variant or a task has used up what it was given. The program's own failure: the campaign goes on."""
 
 
 class EvaluationsLost(HyperagentError):

@@ -344,6 +344,19 @@ class Archive(CallRecorder, Protocol):
     def spend(self, campaign: str) -> Spend:
         """Settled calls plus reserved calls that were cut off (see :class:`ModelCall`)."""
 
+    def variant_spend(self, variant: str) -> tuple[Spend, float]:
+        """The same of one variant, and the seconds of model time."""
+
+    def task_spend(self, job: str, task: str) -> tuple[Spend, float]:
+        """What the recorded calls used that the next attempt of a task is served again, and their model seconds."""
+
+    def call_totals(self, campaign: str, by: str = "") -> Sequence[Mapping[str, Json]]:
+        """Sums over a campaign's calls by ``model``, ``purpose``, ``variant`` or ``day``; empty = one row.
+
+        ``unsettled`` = one row of the calls in flight or cut off. Rows have ``name``, ``calls``, ``cached_calls``,
+        ``failed``, ``unsettled``, ``prompt_tokens``, ``completion_tokens``, ``cost`` and ``seconds``.
+        """
+
     def put_blob(self, data: bytes) -> str:
         """Store compressed under its SHA-256; returns the hex digest. Storing the same bytes twice stores them once."""
 

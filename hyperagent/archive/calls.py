@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyperagent.archive import records
 from hyperagent.archive.blobs import Blobs, damaged_blob, digest_of
 from hyperagent.archive.schema import Database, Row, Transaction
-from hyperagent.types import CallKey, ModelCall, Spend
+from hyperagent.types import CallKey, Json, ModelCall, Spend
 
-_SPEND = """
-    SELECT cached, count(*) AS calls, sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion,
-           sum(cost) AS cost
-    FROM model_call WHERE campaign = :campaign GROUP BY cached
+BREAKDOWNS = ("model", "purpose", "variant", "day")
+"""What :meth:`CallStore.call_totals` can break a campaign's calls down by."""
+
+_SUMS = """
+    count(*) - sum(CASE WHEN c.cached THEN 1 ELSE 0 END) AS calls,
+    sum(CASE WHEN c.cached THEN 1 ELSE 0 END) AS cached_calls,
+    sum(CASE WHEN c.state = 'failed' THEN 1 ELSE 0 END) AS failed,
+    sum(CASE WHEN c.state = 'reserved' AND NOT c.cached THEN 1 ELSE 0 END) AS unsettled,
+    sum(CASE WHEN c.cached THEN 0 ELSE c.prompt_tokens END) AS prompt_tokens,
+    sum(CASE WHEN c.cached THEN 0 ELSE c.completion_tokens END) AS completion_tokens,
+    sum(CASE WHEN c.cached THEN 0 ELSE c.cost END) AS cost,
+    sum(CASE WHEN c.cached THEN 0 ELSE c.seconds END) AS seconds
+"""
+_OF = {
+    "campaign": "WHERE c.campaign = :value",
+    "variant": "WHERE c.variant = :value",
+    "unsettled": "WHERE c.campaign = :value AND c.state = 'reserved' AND NOT c.cached",
+    # Of a task's calls only the newest settled one of each number: what the next attempt is served from the record.
+    "task": """WHERE c.job = :value AND c.task = :task AND c.state = 'settled' AND c.id IN (
+        SELECT max(id) FROM model_call WHERE job = :value AND task = :task AND state = 'settled' GROUP BY sequence)""",
+}
+_BY = {"model": "c.model", "purpose": "c.purpose", "variant": "c.variant"}
+# A row of model_call has no time of its own: a call belongs to the moment at which its task's outcome was journalled,
+# where there is none (a mutation, a call that was cut off) to the moment at which its variant's step began.
+_BY_DAY = f"""
+    WITH moment AS (
+        SELECT CAST(substr(subject, 9) AS INTEGER) AS outcome, max(created) AS created
+        FROM event WHERE campaign = :value AND kind = 'outcome_added' GROUP BY 1
+    )
+    SELECT CAST(coalesce(m.created, v.created) AS BIGINT) / 86400 AS name, {_SUMS}
+    FROM model_call c
+    LEFT JOIN variant v ON v.id = c.variant
+    LEFT JOIN moment m ON m.outcome = (
+        SELECT max(o.id) FROM evaluation e JOIN outcome o ON o.evaluation = e.id AND o.task = c.task
+        WHERE e.variant = c.variant AND c.job = v.campaign || '/' || v.step || '/' || e.benchmark || '/' || e.split
+    )
+    WHERE c.campaign = :value GROUP BY 1 ORDER BY 1
 """
 
 
@@ -76,14 +110,51 @@ class CallStore:
         Args:
             campaign: A campaign's id.
         """
-        total = Spend()
+        return self._used("campaign", campaign)[0]
+
+    def variant_spend(self, variant: str) -> tuple[Spend, float]:
+        """The same of one variant, whatever its calls were made for; and the seconds of model time."""
+        return self._used("variant", variant)
+
+    def task_spend(self, job: str, task: str) -> tuple[Spend, float]:
+        """What the recorded calls of a task used that its next attempt is served again; and their model seconds."""
+        return self._used("task", job, task=task)
+
+    def call_totals(self, campaign: str, by: str = "") -> Sequence[Mapping[str, Json]]:
+        """Sums over a campaign's calls, in one statement.
+
+        Args:
+            campaign: Its id.
+            by: One of :data:`BREAKDOWNS`; empty = one row; ``unsettled`` = one row of the calls that are in flight or
+                were cut off.
+
+        Returns:
+            Rows of ``name`` (a day as ``2026-01-31``, UTC; empty for one row), ``calls``, ``cached_calls`` (which cost
+            nothing and are in no other member), of the calls those that ``failed`` and those ``unsettled``,
+            ``prompt_tokens``, ``completion_tokens``, ``cost``, ``seconds`` of model time.
+        """
+        if by not in ("", "unsettled", *BREAKDOWNS):
+            raise ValueError(f"calls are broken down by one of {BREAKDOWNS}, not {by!r}")
         with self._database.read() as rows:
-            for row in rows.query(_SPEND, campaign=campaign):
-                if row["cached"]:
-                    total += Spend(cached_calls=row["calls"])
-                else:
-                    total += Spend(row["calls"], 0, int(row["prompt"]), int(row["completion"]), float(row["cost"]))
-        return total
+            if by == "day":
+                found = rows.query(_BY_DAY, value=campaign)
+                return [{**row, "name": _day(row["name"])} for row in found]
+            if by in _BY:
+                sql = f"SELECT {_BY[by]} AS name, {_SUMS} FROM model_call c {_OF['campaign']} GROUP BY 1 ORDER BY 1"
+                return rows.query(sql, value=campaign)
+            return [{"name": "", **self._sums(rows, by or "campaign", campaign)}]
+
+    def _used(self, scope: str, value: str, **others: str) -> tuple[Spend, float]:
+        with self._database.read() as rows:
+            sums = self._sums(rows, scope, value, **others)
+        members = {name: sums[name] for name in ("calls", "cached_calls", "prompt_tokens", "completion_tokens", "cost")}
+        return Spend(**members), sums["seconds"]
+
+    @staticmethod
+    def _sums(rows: Transaction, scope: str, value: str, **others: str) -> Row:
+        (sums,) = rows.query(f"SELECT {_SUMS} FROM model_call c {_OF[scope]}", value=value, **others)
+        # Over no row at all a sum is NULL; whole numbers stay whole whatever type the database adds them up in.
+        return {name: float(n or 0) if name in ("cost", "seconds") else int(n or 0) for name, n in sums.items()}
 
     def put_blob(self, data: bytes) -> str:
         digest = digest_of(data)
@@ -106,6 +177,10 @@ class CallStore:
     def _packed(self, data: bytes) -> Row:
         self._database.must_write()
         return {"digest": digest_of(data), "size": len(data), "data": self._blobs.pack(data)}
+
+
+def _day(number: int | None) -> str:
+    return "unknown" if number is None else time.strftime("%Y-%m-%d", time.gmtime(number * 86400))
 
 
 def _key(key: CallKey) -> dict[str, str | int]:

@@ -1,19 +1,28 @@
 """The one place that knows every concrete class: config in, wired parts out.
 
 ``wiring`` builds campaigns and replays, ``benching`` runs and ``scoring`` scores benchmarks without one, ``packs`` is
-about packs themselves, ``reports`` reads scores back, ``checks`` looks at the machine. Heavy imports (Docker,
-SQLAlchemy) happen inside the functions that need them, so that ``hyperagent --help`` answers at once.
+about packs themselves, ``reports`` reads scores back, ``costs`` adds up and hands out recorded model calls, ``checks``
+looks at the machine. Heavy imports (Docker, SQLAlchemy) happen inside the functions that need them, so that
+``hyperagent --help`` answers at once.
 """
 
 from hyperagent.assembly.benching import BenchmarkRun, BenchmarkRunner
 from hyperagent.assembly.checks import Check, doctor, sandbox_checks
+from hyperagent.assembly.costs import (
+    CostRow,
+    Costs,
+    call_record,
+    campaign_costs,
+    export_calls,
+    recorded_calls,
+)
 from hyperagent.assembly.packs import (
     PackFacts,
     benchmark_facts,
     benchmark_schema,
     import_papers,
-    imported_file,
     import_polyglot,
+    imported_file,
     init_benchmark,
     validate_benchmark,
 )
@@ -50,6 +59,8 @@ __all__ = [
     "BenchmarkRun",
     "BenchmarkRunner",
     "Check",
+    "CostRow",
+    "Costs",
     "ModelRow",
     "PackFacts",
     "PackRow",
@@ -59,13 +70,16 @@ __all__ = [
     "benchmarks",
     "best",
     "build_image",
+    "call_record",
+    "campaign_costs",
     "describe_benchmark",
     "doctor",
     "evaluate_test",
+    "export_calls",
     "fetch_benchmark",
     "import_papers",
-    "imported_file",
     "import_polyglot",
+    "imported_file",
     "init_benchmark",
     "interval",
     "lock_holder",
@@ -75,6 +89,7 @@ __all__ = [
     "paired",
     "plan",
     "pull_model",
+    "recorded_calls",
     "replayer",
     "resume_campaign",
     "sandbox_checks",

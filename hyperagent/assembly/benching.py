@@ -180,7 +180,14 @@ class BenchmarkRunner:
 
         budget = self._config.budget
         caps = Caps(0, budget.seconds, budget.tokens, budget.cost)
-        return CampaignMeter(caps, self._archive.spend(campaign.id))
+        return CampaignMeter(
+            caps,
+            self._archive.spend(campaign.id),
+            calls=budget.calls,
+            variant=budget.variant,
+            task=budget.task,
+            ledger=self._archive,
+        )
 
     def _evaluated(self, name: str, program: ProgramTree, split: Split) -> tuple[Campaign, Variant, Sequence[Outcome]]:
         """Enter a program in the archive and run its tasks."""

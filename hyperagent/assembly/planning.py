@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from hyperagent.assembly.costs import check_prices
 from hyperagent.assembly.wiring import load_benchmarks, model_client, resolve_models
 from hyperagent.config import Config
+from hyperagent.config.schema import AllowanceConfig
 from hyperagent.protocols import ModelClient
 from hyperagent.types import ChatRequest, Plan, Task
 
@@ -26,6 +28,13 @@ class _Size:
     def __mul__(self, times: int) -> _Size:
         return _Size(self.calls * times, self.tokens * times, self.cost * times)
 
+    def within(self, caps: AllowanceConfig) -> _Size:
+        return _Size(
+            min(self.calls, caps.calls or self.calls),
+            min(self.tokens, caps.tokens or self.tokens),
+            min(self.cost, caps.cost or self.cost),
+        )
+
 
 def plan(config: Config) -> Plan:
     """Worst cases, computed without any model call.
@@ -36,14 +45,17 @@ def plan(config: Config) -> Plan:
     config = resolve_models(config, None)
     benchmarks = load_benchmarks(config, None)
     with model_client(config) as client:
+        check_prices(client, config)
         validation = [task for entry, pack in benchmarks for task in pack.tasks("validation", entry.validation)]
         train = [task for entry, pack in benchmarks for task in pack.tasks("train", entry.train)]
         evaluation = _tasks(client, config, [*validation, *train])
         mutation = _mutation(client, config)
     steps = config.budget.steps or 4 * config.budget.variants
     attempts_each = max(1, steps // max(config.budget.variants, 1))
-    whole = evaluation * (config.budget.variants + 1) + mutation * steps
-    affordable = _affordable(config, evaluation, evaluation + mutation * attempts_each)
+    limits = config.budget.variant
+    whole = evaluation.within(limits) * (config.budget.variants + 1) + mutation.within(limits) * steps
+    each = evaluation.within(limits) + mutation.within(limits) * attempts_each
+    affordable = _affordable(config, evaluation.within(limits), each)
     notes = [f"programs are rewritten by {config.models.mutation}, tasks are solved by {config.models.evaluation}"]
     if affordable < config.budget.variants:
         notes.append(f"at worst the caps afford {affordable} of the {config.budget.variants} variants wanted")
@@ -68,7 +80,8 @@ def _tasks(client: ModelClient, config: Config, tasks: list[Task]) -> _Size:
         request = ChatRequest(config.models.evaluation, ({"role": "user", "content": content},))
         prompt = prompt_bound(request)
         cost = client.price(request, prompt, config.models.max_tokens)
-        size += _Size(1, prompt + config.models.max_tokens, cost)
+        one = _Size(1, prompt + config.models.max_tokens, cost)
+        size += one.within(config.budget.task)
     return size
 
 
@@ -82,10 +95,12 @@ def _mutation(client: ModelClient, config: Config) -> _Size:
 
 
 def _affordable(config: Config, seed: _Size, each: _Size) -> int:
-    """How many variants the caps on tokens and cost pay for, after the seed program."""
+    """How many variants the caps on tokens, cost and calls pay for, after the seed program."""
     count = config.budget.variants
     if config.budget.tokens:
         count = min(count, max(config.budget.tokens - seed.tokens, 0) // max(each.tokens, 1))
     if config.budget.cost and each.cost:
         count = min(count, int(max(config.budget.cost - seed.cost, 0.0) / each.cost))
+    if config.budget.calls:
+        count = min(count, max(config.budget.calls - seed.calls, 0) // max(each.calls, 1))
     return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import hyperagent
+from hyperagent.assembly.costs import PricedClient, check_prices
 from hyperagent.config import BenchmarkConfig, Config, from_json, to_json
 from hyperagent.errors import ConfigError, SandboxUnavailable
 from hyperagent.protocols import Archive, Benchmark, ModelClient, Observer, Sandbox
@@ -75,6 +77,10 @@ class Wiring:
                 runtime_directory=runtime,
                 timeout=config.models.timeout,
                 retries=config.models.retries,
+                fallbacks=config.models.fallback_models,
+                embedding=config.models.embedding,
+                concurrency=config.models.concurrency,
+                random=random.Random(config.seed).random,
                 replay=replay,
                 reuse=reuse,
             )
@@ -94,12 +100,16 @@ class Wiring:
     def preflight(self) -> None:
         """One tiny call to every model, so that a wrong key or name shows before anything is archived.
 
+        Before that, prices: a cap on dollars needs them.
+
         Raises:
+            ConfigError: There is a cap on dollars, and a model without a price.
             ModelUnavailable: The model refuses for good.
             ModelLost: It cannot be reached now.
         """
         from hyperagent.models import probe
 
+        check_prices(self.client, self.parts.config)
         models = self.parts.config.models
         for model in dict.fromkeys((models.mutation, models.evaluation)):
             if not model.startswith("random/"):
@@ -123,9 +133,14 @@ def model_client(config: Config) -> Iterator[ModelClient]:
     from hyperagent.models import LiteLLMClient, LocalModels, Prices, RoutingClient, UniformClient
 
     models = config.models
-    provider = LiteLLMClient(models.api_base, Prices(models.price_prompt, models.price_completion))
+    prices = Prices(models.price_prompt, models.price_completion)
     with LocalModels() as local:
-        yield RoutingClient({"local": local, "random": UniformClient()}, provider)
+        own = PricedClient(local, models.price_prompt, models.price_completion)
+        routes: dict[str, ModelClient] = {"local": own, "random": UniformClient()}
+        for name in config.models.fallback_models:
+            if not name.startswith(("local/", "random/")):
+                routes[name] = LiteLLMClient("", prices)  # at its own provider, not at the first model's address
+        yield RoutingClient(routes, LiteLLMClient(models.api_base, prices))
 
 
 def make_sandbox(config: Config, archive: Path) -> Sandbox:
@@ -241,6 +256,10 @@ class CampaignSession:
             Caps(budget.variants, budget.seconds, budget.tokens, budget.cost),
             archive.spend(campaign.id),
             elapsed(archive.events(campaign.id)),
+            calls=budget.calls,
+            variant=budget.variant,
+            task=budget.task,
+            ledger=archive,
         )
         self.campaign = campaign
         self._wiring = wiring

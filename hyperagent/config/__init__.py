@@ -3,6 +3,7 @@
 from hyperagent.config.load import all_keys, change_resumable, from_json, load_config, to_json
 from hyperagent.config.schema import (
     SELECTIONS,
+    AllowanceConfig,
     BenchmarkConfig,
     BudgetConfig,
     Config,
@@ -15,6 +16,7 @@ from hyperagent.config.template import render_template
 
 __all__ = [
     "SELECTIONS",
+    "AllowanceConfig",
     "BenchmarkConfig",
     "BudgetConfig",
     "Config",

@@ -23,12 +23,27 @@ SELECTIONS = ("score_child_prop", "best", "random", "latest")
 
 
 @dataclass(frozen=True)
+class AllowanceConfig:
+    tokens: int = option(0, "Model tokens, prompt and completion; 0 = no cap.", minimum=0)
+    cost: float = option(0.0, "US dollars for model calls; 0 = no cap.", minimum=0)
+    calls: int = option(0, "Model calls; 0 = no cap.", minimum=0)
+    seconds: float = option(
+        0.0,
+        "Seconds that models worked on its calls (they depend on the machine's load: prefer tokens); 0 = no cap.",
+        minimum=0,
+    )
+
+
+@dataclass(frozen=True)
 class BudgetConfig:
     variants: int = option(16, "Evaluated variants to make beyond the seed program.", minimum=0)
     steps: int = option(0, "Most mutation attempts, failed and ineffective ones included; 0 = 4 x variants.", minimum=0)
     seconds: float = option(0.0, "Wall-clock seconds over all sessions of the campaign; 0 = no cap.", minimum=0)
     tokens: int = option(0, "Model tokens, prompt and completion; 0 = no cap.", minimum=0)
     cost: float = option(0.0, "US dollars for model calls; 0 = no cap.", minimum=0)
+    calls: int = option(0, "Model calls; 0 = no cap.", minimum=0)
+    variant: AllowanceConfig = field(default_factory=AllowanceConfig)
+    task: AllowanceConfig = field(default_factory=AllowanceConfig)
 
 
 @dataclass(frozen=True)
@@ -62,11 +77,23 @@ class ModelsConfig:
     max_tokens: int = option(4096, "Most completion tokens of one call.", minimum=1)
     timeout: float = option(300.0, "Seconds one model call may take.", minimum=1)
     retries: int = option(4, "Retries of a call after 429, 5xx or a timeout.", minimum=0, maximum=20)
+    fallbacks: str = option(
+        "", "Models to ask, in this order, where a call's own does not answer after its retries; separated by commas."
+    )
+    concurrency: int = option(
+        0, "Calls of one model at the same time; who waits takes turns by variant. 0 = no limit.", minimum=0
+    )
+    embedding: str = option("", "Model for embeddings that programs ask for; empty = they are refused.")
     api_base: str = option("", "Base URL of an OpenAI-compatible server; empty = the provider's own.")
     price_prompt: float = option(
         0.0, "US dollars per million prompt tokens, for models without a known price.", minimum=0
     )
     price_completion: float = option(0.0, "US dollars per million completion tokens, likewise.", minimum=0)
+
+    @property
+    def fallback_models(self) -> tuple[str, ...]:
+        """``fallbacks``, one by one."""
+        return tuple(filter(None, (name.strip() for name in self.fallbacks.split(","))))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ _HEAD = """\
 """
 _SECTIONS = {
     "budget": "How much to do. The campaign ends at the first cap that is reached; `hyperagent resume` goes on.",
+    "budget.variant": "Caps on each variant: its mutation and all its tasks. Where one is reached, further calls fail.",
+    "budget.task": "Caps on each run of a task. A task that reaches one has failed; nothing else ends.",
     "search": "How variants are chosen and made.",
     "models": "Which models rewrite programs and solve tasks. Keys come from the provider's usual variables.",
     "benchmarks": "What variants are scored on; repeat the table for more benchmarks.",
@@ -44,8 +46,14 @@ def _is_plain(config: Config, name: str) -> bool:
 
 
 def _section(header: str, name: str, value: Any) -> str:
-    rows = [_entry(member, getattr(value, member.name)) for member in fields(value)]
-    return "\n".join([f"\n# -- {_SECTIONS[name]}\n{header}\n", *rows])
+    rows, below = [], []
+    for member in fields(value):
+        held = getattr(value, member.name)
+        if is_dataclass(held):  # tables of a table come after its own keys: that is how TOML reads them
+            below.append(_section(f"[{name}.{member.name}]", f"{name}.{member.name}", held))
+        else:
+            rows.append(_entry(member, held))
+    return "\n".join([f"\n# -- {_SECTIONS[name]}\n{header}\n", *rows, *below])
 
 
 def _entry(member: Any, value: Any) -> str:

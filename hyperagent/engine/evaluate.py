@@ -6,14 +6,15 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from hyperagent.config import BenchmarkConfig, Config
+from hyperagent.engine.budget import Budget, JobMeter
 from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination, canonical
-from hyperagent.errors import EvaluationsLost, HyperagentError, ModelLost, SandboxLost
+from hyperagent.errors import AllowanceSpent, EvaluationsLost, HyperagentError, ModelLost, SandboxLost
 from hyperagent.evaluation.stages import screen_passed, stage_score
-from hyperagent.protocols import Archive, Benchmark, Broker, Meter, ModelChannel, Sandbox, Session
+from hyperagent.protocols import Archive, Benchmark, Broker, ModelChannel, Sandbox, Session
 from hyperagent.types import (
     Evaluation,
     Examiner,
@@ -65,6 +66,10 @@ def evaluation_job(campaign: str, step: int, benchmark: str, split: Split) -> st
     return f"{campaign}/{step}/{benchmark}/{split}"
 
 
+_Door = tuple[ModelChannel, JobMeter]
+"""A job's way to its model, and what counts on it."""
+
+
 class TaskRunner:
     """Runs tasks of one program in sandboxes; opens a fresh one after a program destroyed its own.
 
@@ -73,7 +78,7 @@ class TaskRunner:
         cancelled: Checked between tasks.
     """
 
-    def __init__(self, parts: Parts, meter: Meter, purpose: Purpose, cancelled: threading.Event) -> None:
+    def __init__(self, parts: Parts, meter: Budget, purpose: Purpose, cancelled: threading.Event) -> None:
         self._parts = parts
         self._meter = meter
         self._purpose = purpose
@@ -93,13 +98,14 @@ class TaskRunner:
             return
         models = self._parts.config.models
         defaults = {"temperature": models.evaluation_temperature, "max_tokens": models.max_tokens}
+        meter = self._meter.job(variant.id, job)
         with self._parts.broker.channel(
             job,
             campaign=variant.campaign,
             variant=variant.id,
             purpose=self._purpose,
             model=models.evaluation,
-            meter=self._meter,
+            meter=meter,
             defaults=defaults,
         ) as channel:
             base, needs = limits_of(self._parts.config), benchmark.needs
@@ -107,10 +113,10 @@ class TaskRunner:
             spec = JobSpec(job, program, model_directory=channel.directory, limits=limits, packages=needs.packages)
             seconds = self._parts.config.limits.task_seconds
             with Examination(self._parts.sandbox, benchmark, job, base, seconds) as examination:
-                yield from self._in_sandboxes(spec, channel, examination, tasks, needs.seconds or seconds)
+                yield from self._in_sandboxes(spec, (channel, meter), examination, tasks, needs.seconds or seconds)
 
     def _in_sandboxes(
-        self, spec: JobSpec, channel: ModelChannel, examination: Examination, tasks: Sequence[Task], seconds: float
+        self, spec: JobSpec, door: _Door, examination: Examination, tasks: Sequence[Task], seconds: float
     ) -> Iterator[tuple[Outcome, str]]:
         session: Session | None = None
         failures = 0
@@ -123,7 +129,7 @@ class TaskRunner:
                 try:
                     if session is None:
                         session = stack.enter_context(self._parts.sandbox.session(spec))
-                    result, spend = self._one(session, channel, task, seconds)
+                    result, spend = self._one(session, door, task, seconds)
                 except (SandboxLost, ModelLost) as error:
                     failures += 1
                     if failures >= INFRASTRUCTURE_TRIES:
@@ -145,22 +151,30 @@ class TaskRunner:
                     result.transcript,
                 )
 
-    def _one(self, session: Session, channel: ModelChannel, task: Task, seconds: float) -> tuple[RunResult, Spend]:
+    def _one(self, session: Session, door: _Door, task: Task, seconds: float) -> tuple[RunResult, Spend]:
+        channel, meter = door
         arguments = {"model": self._parts.config.models.evaluation, "inputs": dict(task.input)}
         files = None if task.files is None else {name: text.encode() for name, text in task.files.items()}
+        meter.begin(task.id)
         channel.begin(task.id)
         try:
             result = session.run(RunRequest("task", arguments, seconds, files))
         except SandboxLost:
-            channel.end()
+            with suppress(AllowanceSpent):
+                channel.end()
             raise
-        return result, channel.end()
+        try:
+            return result, channel.end()
+        except AllowanceSpent as spent:
+            # Whatever it answered without the call that was refused: it has failed by spending what it was given.
+            status = "error" if result.status == "ok" else result.status
+            return replace(result, status=status, value=None, tree=None, error=spent.message), meter.spent
 
 
 class Evaluator:
     """Scores variants stage by stage and keeps every finished task."""
 
-    def __init__(self, parts: Parts, meter: Meter, cancelled: threading.Event) -> None:
+    def __init__(self, parts: Parts, meter: Budget, cancelled: threading.Event) -> None:
         self._parts = parts
         self._meter = meter
         self._cancelled = cancelled

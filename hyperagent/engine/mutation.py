@@ -8,11 +8,13 @@ import json
 import random
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
+from hyperagent.engine.budget import Budget
 from hyperagent.engine.evaluate import Parts, limits_of
-from hyperagent.errors import SandboxLost
-from hyperagent.protocols import Archive, Meter
+from hyperagent.errors import AllowanceSpent, SandboxLost
+from hyperagent.protocols import Archive
 from hyperagent.types import JobSpec, Json, ProgramTree, RunRequest, RunResult, Variant, VariantStatus
 
 DOCUMENTATION = (".md", ".rst", ".txt")
@@ -91,7 +93,7 @@ def _without_docstrings(module: ast.Module) -> ast.Module:
 class Mutator:
     """Runs mutations and checks what they made."""
 
-    def __init__(self, parts: Parts, meter: Meter, random_seed: int) -> None:
+    def __init__(self, parts: Parts, meter: Budget, random_seed: int) -> None:
         self._parts = parts
         self._meter = meter
         self._random_seed = random_seed
@@ -127,7 +129,7 @@ class Mutator:
             variant=variant.id,
             purpose="mutate",
             model=models.mutation,
-            meter=self._meter,
+            meter=self._meter.job(variant.id, job),
             defaults=defaults,
         ) as channel:
             spec = JobSpec(job, program, evidence, channel.directory, limits_of(config), environment)
@@ -137,9 +139,14 @@ class Mutator:
                 try:
                     result = session.run(RunRequest("meta", arguments, config.limits.mutation_seconds))
                 except SandboxLost:
-                    channel.end()
+                    with suppress(AllowanceSpent):
+                        channel.end()
                     raise
-                channel.end()
+                try:
+                    channel.end()
+                except AllowanceSpent as spent:
+                    status = "error" if result.status == "ok" else result.status
+                    result = replace(result, status=status, tree=None, error=spent.message)
         return result
 
     def check(self, job: str, tree: ProgramTree) -> str:

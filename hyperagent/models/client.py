@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hyperagent.errors import HyperagentError, ModelLost, ModelRequestInvalid, ModelUnavailable
+from hyperagent.models.embedding import EmbeddingReply, EmbeddingRequest, packed
+from hyperagent.models.embedding import prompt_bound as embedding_bound
+from hyperagent.models.payment import UselessReply
+from hyperagent.models.wire import DEFAULT_MAX_TOKENS, prompt_bound
 from hyperagent.types import ChatReply, ChatRequest, Json
 
 _EXAMPLES = "openai/gpt-4o-mini, anthropic/claude-3-5-haiku-latest, ollama_chat/NAME, hosted_vllm/NAME or local/auto"
 _REACH_SECONDS = 3.0
+_UNPAID = ("insufficient_quota", "credit balance is too low")
+"""How OpenAI (with a 429) and Anthropic (with a 400) say that an account is empty: no wait helps."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -42,28 +49,48 @@ class LiteLLMClient:
 
     def complete(self, request: ChatRequest, *, timeout: float) -> ChatReply:
         """See :class:`~hyperagent.protocols.ModelClient`. ``timeout`` in seconds."""
-        litellm = _litellm()
-        provider = _provider(litellm, request.model)
-        if request.model not in self._answered:
-            self._check_reachable(request.model)
-        options: dict[str, Any] = {**request.parameters, **self._address(provider)}
+        options = {
+            **request.parameters,
+            "messages": [dict(message) for message in request.messages],
+            "_skip_mcp_handler": True,  # it would import a package of LiteLLM's extras as soon as there are tools
+        }
+        return self._reply(self._call("completion", request.model, timeout, options), request)
+
+    def embed(self, request: EmbeddingRequest, *, timeout: float) -> EmbeddingReply:
+        """See :class:`~hyperagent.models.embedding.Embedder`. ``timeout`` in seconds."""
+        options = {**request.parameters, "input": list(request.inputs), "encoding_format": "float"}
+        response = self._call("embedding", request.model, timeout, options)
         try:
-            response = litellm.completion(
-                model=request.model,
-                messages=[dict(message) for message in request.messages],
+            vectors = [packed(entry["embedding"]) for entry in sorted(response.data, key=lambda e: e["index"])]
+        except (AttributeError, KeyError, TypeError, ValueError, struct.error, OverflowError):
+            raise ModelLost(f"{request.model}: the provider's reply holds no embeddings") from None
+        prompt, _ = _usage(response, embedding_bound(request), 0)
+        cost = self.price(ChatRequest(request.model, ()), prompt, 0)
+        if len(vectors) != len(request.inputs):
+            what = f"{request.model}: {len(vectors)} embeddings for {len(request.inputs)} inputs"
+            raise UselessReply(what, prompt, 0, cost)
+        return EmbeddingReply(tuple(vectors), prompt, cost)
+
+    def _call(self, kind: str, model: str, timeout: float, options: Mapping[str, Any]) -> Any:
+        litellm = _litellm()
+        provider = _provider(litellm, model)
+        if model not in self._answered:
+            self._check_reachable(model)
+        try:
+            response = getattr(litellm, kind)(
+                model=model,
                 timeout=timeout,
                 num_retries=0,
                 max_retries=0,
                 drop_params=True,
-                _skip_mcp_handler=True,  # it would import a package of LiteLLM's extras as soon as there are tools
                 **options,
+                **self._address(provider),
             )
         except Exception as error:  # noqa: BLE001 (boundary: LiteLLM lets providers' own exceptions through)
-            raise self._translated(litellm, error, request.model, provider) from None
-        reply = self._reply(response, request)
+            raise self._translated(litellm, error, model, provider) from None
         with self._lock:
-            self._answered.add(request.model)
-        return reply
+            self._answered.add(model)
+        return response
 
     def price(self, request: ChatRequest, prompt_tokens: int, completion_tokens: int) -> float:
         """US dollars: LiteLLM's price list, else the configured prices."""
@@ -100,27 +127,31 @@ class LiteLLMClient:
             ) from None
 
     def _reply(self, response: Any, request: ChatRequest) -> ChatReply:
+        bound = int(request.parameters.get("max_tokens", DEFAULT_MAX_TOKENS))
+        prompt, completion = _usage(response, prompt_bound(request), bound)
+        cost = self.price(request, prompt, completion)
         try:
             choice = response.choices[0]
             data: Mapping[str, Json] = choice.message.model_dump()
-            usage = response.usage
-            prompt, completion = int(usage.prompt_tokens), int(usage.completion_tokens)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise ModelLost(f"{request.model}: the provider's reply has no message or no usage") from None
+        except (AttributeError, IndexError, KeyError, TypeError):
+            what = f"{request.model}: the provider's reply has no message"
+            raise UselessReply(what, prompt, completion, cost) from None
         message = {"role": "assistant", "content": data.get("content")}
         if data.get("tool_calls"):
             message["tool_calls"] = data["tool_calls"]
-        cost = self.price(request, prompt, completion)
         return ChatReply(message, str(choice.finish_reason or "stop"), prompt, completion, cost)
 
     def _translated(self, litellm: Any, error: Exception, model: str, provider: str) -> HyperagentError:
         kinds = litellm.exceptions
         said = f"{model}: {_first_line(error)}"
-        if isinstance(error, kinds.AuthenticationError | kinds.PermissionDeniedError):
+        status = getattr(error, "status_code", None)
+        if status == 402 or any(words in f"{said} {getattr(error, 'body', '')}" for words in _UNPAID):
+            return ModelUnavailable(said, hint=f"The account with the provider {provider!r} has nothing left to spend.")
+        if status in (401, 403) or isinstance(error, kinds.AuthenticationError | kinds.PermissionDeniedError):
             return ModelUnavailable(said, hint=self._key_hint(litellm, model))
         if isinstance(error, kinds.NotFoundError):
             return ModelUnavailable(said, hint=f"Check the model's name; the provider is {provider!r}.")
-        if isinstance(error, kinds.BadRequestError | kinds.UnprocessableEntityError):
+        if status in (400, 413, 422):
             return ModelRequestInvalid(said)
         if any(isinstance(cause, ConnectionRefusedError | socket.gaierror) for cause in _causes(error)) and (
             model not in self._answered
@@ -150,8 +181,10 @@ def _litellm() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
 
-    litellm.suppress_debug_info = True
-    return litellm
+    module: Any = litellm
+    module.suppress_debug_info = True
+    module.DEFAULT_MAX_RETRIES = 0  # its embedding() takes a `max_retries` of 0 for none given; the broker retries
+    return module
 
 
 def _provider(litellm: Any, model: str) -> str:
@@ -159,6 +192,13 @@ def _provider(litellm: Any, model: str) -> str:
         return str(litellm.get_llm_provider(model)[1])
     except litellm.exceptions.BadRequestError:
         raise ModelUnavailable(f"{model!r} names no known provider", hint=f"Use for example {_EXAMPLES}.") from None
+
+
+def _usage(response: Any, prompt_bound: int, completion_bound: int) -> tuple[int, int]:
+    """Prompt and completion tokens as billed; the worst case where the provider does not say (LiteLLM says 0 then)."""
+    usage = getattr(response, "usage", None)
+    prompt, completion = (getattr(usage, name, None) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    return (int(prompt), int(completion)) if prompt > 0 else (prompt_bound, completion_bound)
 
 
 def _first_line(error: Exception) -> str:

@@ -16,14 +16,17 @@ from hyperagent.models.wire import error_body
 
 BODY_LIMIT = 4_000_000
 """Most bytes of a request body."""
-CONNECTION_LIMIT = 64
+CONNECTION_LIMIT = 128
 """Most connections at once; a program that opens more has the newest closed."""
+KEPT_CONNECTIONS = 32
+"""Most connections kept open for a further request: idle ones must not take the place of those that have one."""
 
 
 class Answer(NamedTuple):
     status: int
     body: bytes
     content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Responder = Callable[[str, str, bytes, int], Answer]
@@ -86,6 +89,11 @@ class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def epoch_of(self, connection: socket.socket) -> int:
         with self._lock:
             return self._open.get(connection, -1)
+
+    def crowded(self) -> bool:
+        """Whether so many are connected that an answered connection should make room for another."""
+        with self._lock:
+            return len(self._open) > KEPT_CONNECTIONS
 
     def new_epoch(self) -> int:
         """Close all connections and start numbering anew; returns the new epoch."""
@@ -163,8 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        if self.close_connection or self.server.crowded():
+            self.send_header("Connection", "close")  # which closes it after this answer, too
         self.end_headers()
         self.wfile.write(answer.body)
         self.wfile.flush()

@@ -1,25 +1,49 @@
-"""The OpenAI wire format as the broker speaks it: pure functions from bytes to records and back.
+"""Requests of the OpenAI wire format as the broker takes them, and the form in which calls are recorded.
 
-Every byte that a program sees is a function of its request and the recorded reply alone (no clock, no random id), so a
-replayed program reads exactly what the original read.
+Pure functions. The canonical form of a request is the archive's: a change of one byte would orphan every record.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from hyperagent.errors import ModelRequestInvalid
+from hyperagent.errors import AllowanceSpent, ModelRequestInvalid
 from hyperagent.types import ChatReply, ChatRequest, Json
 
 PARAMETERS = ("temperature", "top_p", "max_tokens", "seed", "stop", "response_format", "tools", "tool_choice")
-"""What a request may set; everything else is dropped."""
+"""What a request may set and the model is told."""
 
 DEFAULT_MAX_TOKENS = 1024
 """Completion tokens where neither the request nor the defaults say."""
 
+_SILENT = (
+    "model",  # a door has one model, whatever name the request says
+    "stream",
+    "stream_options",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+)
+"""Accepted and not passed on: they say how to deliver or account for a reply, not what it is."""
+_NEUTRAL: Mapping[str, Json] = {
+    "n": 1,
+    "best_of": 1,
+    "echo": False,
+    "suffix": "",
+    "logprobs": False,
+    "top_logprobs": 0,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logit_bias": {},
+    "parallel_tool_calls": True,
+}
+"""Accepted at the value that asks for nothing: client libraries send them unasked."""
 _MESSAGE_FIELDS = ("role", "content", "name", "tool_calls", "tool_call_id")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _TEMPLATE_TOKENS = 96
@@ -30,6 +54,8 @@ _TOOL_TOKENS = 640
 class Parsed(NamedTuple):
     request: ChatRequest
     stream: bool
+    include_usage: bool
+    """Whether the stream is to end with a chunk that says the sizes."""
 
 
 def canonical_json(value: Json) -> bytes:
@@ -59,22 +85,73 @@ def parse_request(body: bytes, model: str, defaults: Mapping[str, Json]) -> Pars
     Raises:
         ModelRequestInvalid: The body is not a chat request.
     """
+    data = read_object(body)
+    check_allowed(data, ("messages", "max_completion_tokens", *PARAMETERS))
+    messages = data.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise ModelRequestInvalid("`messages` must be a list with at least one message")
+    return _parsed(data, tuple(_message(index, entry) for index, entry in enumerate(messages)), model, defaults)
+
+
+def parse_completion(body: bytes, model: str, defaults: Mapping[str, Json]) -> Parsed:
+    """Like :func:`parse_request`, for ``POST /v1/completions``: its prompt becomes the one message of a user.
+
+    Hardly a model of today continues bare text; so both endpoints are one kind of call, recorded in one form.
+    """
+    data = read_object(body)
+    check_allowed(data, ("prompt", "max_tokens", "temperature", "top_p", "seed", "stop"))
+    prompt = data.get("prompt")
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise ModelRequestInvalid("`prompt` must be one text")
+    return _parsed(data, ({"role": "user", "content": prompt},), model, defaults)
+
+
+def read_object(body: bytes) -> Mapping[str, Json]:
+    """The JSON object of a request body; raises ModelRequestInvalid where it is none."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
         raise ModelRequestInvalid("the request body is not valid JSON") from None
     if not isinstance(data, dict):
         raise ModelRequestInvalid("the request body is not a JSON object")
-    messages = data.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise ModelRequestInvalid("`messages` must be a list with at least one message")
+    return data
+
+
+def check_allowed(data: Mapping[str, Json], served: Iterable[str]) -> None:
+    """Refuse what would be ignored otherwise: a program must not believe that it has set something.
+
+    Raises:
+        ModelRequestInvalid: Names every parameter that is neither served, nor silent, nor at its neutral value.
+    """
+    known = {*served, *_SILENT}
+    refused = [
+        name for name, value in data.items() if name not in known and value is not None and not _neutral(name, value)
+    ]
+    if refused:
+        names = ", ".join(f"`{name[:60]}`" for name in sorted(refused)[:10])
+        raise ModelRequestInvalid(f"not allowed here: {names}; this endpoint takes {', '.join(served)}")
+
+
+def _neutral(name: str, value: Json) -> bool:
+    if name not in _NEUTRAL:
+        return False
+    return bool(value == _NEUTRAL[name])
+
+
+def _parsed(
+    data: Mapping[str, Json], messages: tuple[Mapping[str, Json], ...], model: str, defaults: Mapping[str, Json]
+) -> Parsed:
     parameters = {**defaults, **{name: data[name] for name in PARAMETERS if data.get(name) is not None}}
     parameters = {name: parameters[name] for name in PARAMETERS if parameters.get(name) is not None}
     wanted = data.get("max_completion_tokens", data.get("max_tokens"))
     parameters["max_tokens"] = _max_tokens(wanted, defaults.get("max_tokens"))
     _check_numbers(parameters)
-    request = ChatRequest(model, tuple(_message(index, entry) for index, entry in enumerate(messages)), parameters)
-    return Parsed(request, data.get("stream") is True)
+    _check_tools(parameters.get("tools"))
+    options = data.get("stream_options")
+    include_usage = isinstance(options, dict) and options.get("include_usage") is True
+    return Parsed(ChatRequest(model, messages, parameters), data.get("stream") is True, include_usage)
 
 
 def _max_tokens(wanted: Json, limit: Json) -> int:
@@ -96,6 +173,18 @@ def _check_numbers(parameters: Mapping[str, Json]) -> None:
     seed = parameters.get("seed")
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise ModelRequestInvalid("`seed` must be an integer")
+
+
+def _check_tools(tools: Json) -> None:
+    # A provider's own tools (web search, remote servers, code) would act outside the sandbox for the program.
+    if tools is None:
+        return
+    if not isinstance(tools, list) or not all(_is_function(tool) for tool in tools):
+        raise ModelRequestInvalid("`tools` must be a list of objects with `type`: `function` and a `function`")
+
+
+def _is_function(tool: Json) -> bool:
+    return isinstance(tool, dict) and tool.get("type") == "function" and isinstance(tool.get("function"), dict)
 
 
 def _message(index: int, entry: Json) -> Mapping[str, Json]:
@@ -155,50 +244,32 @@ def refusal_bytes(message: str) -> bytes:
     return canonical_json({"refused": message})
 
 
+def allowance_bytes(message: str, cap: str) -> bytes:
+    """The recorded form of a call that the meter refused its program: replay must end the task there again."""
+    return canonical_json({"allowance_spent": message, "cap": cap})
+
+
+def check_refusal(recorded: Mapping[str, Json]) -> None:
+    """Raises what was recorded in place of a reply: ModelRequestInvalid or AllowanceSpent."""
+    if "allowance_spent" in recorded:
+        raise AllowanceSpent(str(recorded["allowance_spent"]), cap=str(recorded["cap"]))
+    if "refused" in recorded:
+        raise ModelRequestInvalid(str(recorded["refused"]))
+
+
 def read_reply(recorded: bytes) -> ChatReply:
     """Inverse of :func:`reply_bytes`.
 
     Raises:
+        AllowanceSpent: What was recorded is a refusal by the meter.
         ModelRequestInvalid: What was recorded is a refusal.
         ValueError: These bytes are no recorded reply.
     """
     data = json.loads(recorded)
-    if "refused" in data:
-        raise ModelRequestInvalid(str(data["refused"]))
+    check_refusal(data)
     return ChatReply(
         data["message"], data["finish_reason"], data["prompt_tokens"], data["completion_tokens"], data["cost"]
     )
-
-
-def completion_body(reply: ChatReply, model: str, digest: str) -> bytes:
-    """A ``chat.completion`` object; ``digest`` is the request's hash and becomes the id."""
-    choice = {"index": 0, "message": {"role": "assistant", **reply.message}, "finish_reason": reply.finish_reason}
-    return canonical_json({**_envelope(reply, model, digest, "chat.completion"), "choices": [choice]})
-
-
-def stream_body(reply: ChatReply, model: str, digest: str) -> bytes:
-    """The same as server-sent events: the whole reply in one chunk, then ``[DONE]``."""
-    delta: dict[str, Any] = {"role": "assistant", **reply.message}
-    if delta.get("tool_calls"):
-        delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(delta["tool_calls"])]
-    choice = {"index": 0, "delta": delta, "finish_reason": reply.finish_reason}
-    chunk = {**_envelope(reply, model, digest, "chat.completion.chunk"), "choices": [choice]}
-    return b"data: " + canonical_json(chunk) + b"\n\ndata: [DONE]\n\n"
-
-
-def _envelope(reply: ChatReply, model: str, digest: str, kind: str) -> dict[str, Json]:
-    usage = {
-        "prompt_tokens": reply.prompt_tokens,
-        "completion_tokens": reply.completion_tokens,
-        "total_tokens": reply.prompt_tokens + reply.completion_tokens,
-    }
-    return {"id": f"chatcmpl-{digest[:24]}", "object": kind, "created": 0, "model": model, "usage": usage}
-
-
-def models_body(model: str) -> bytes:
-    """The answer to ``GET /v1/models``: the channel's model alone."""
-    entry = {"id": model, "object": "model", "created": 0, "owned_by": "hyperagent"}
-    return canonical_json({"object": "list", "data": [entry]})
 
 
 def error_body(message: str, code: str) -> bytes:
@@ -208,11 +279,14 @@ def error_body(message: str, code: str) -> bytes:
 def divergence(recorded: bytes, now: bytes, width: int = 60) -> str:
     """What differs first between two canonical requests, in one line with an excerpt of both."""
     old, new = json.loads(recorded), json.loads(now)
-    for index, (a, b) in enumerate(zip(old["messages"], new["messages"], strict=False)):
+    part = "messages" if "messages" in old else "input"
+    if part not in new:
+        return "a chat was recorded, now it is an embedding, or the reverse"
+    for index, (a, b) in enumerate(zip(old[part], new[part], strict=False)):
         if a != b:
-            return f"messages[{index}] differs: {_excerpts(a, b, width)}"
-    if len(old["messages"]) != len(new["messages"]):
-        return f"{len(old['messages'])} messages were recorded, now there are {len(new['messages'])}"
+            return f"{part}[{index}] differs: {_excerpts(a, b, width)}"
+    if len(old[part]) != len(new[part]):
+        return f"{len(old[part])} {part} were recorded, now there are {len(new[part])}"
     for name in ("model", "parameters"):
         if old[name] != new[name]:
             return f"{name} differ: {_excerpts(old[name], new[name], width)}"

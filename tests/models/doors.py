@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperagent.errors import BudgetReached
-from hyperagent.models import LocalBroker, MemoryRecorder
+from hyperagent.models import EmbeddingReply, EmbeddingRequest, LocalBroker, MemoryRecorder, ScriptedClient
+from hyperagent.models.embedding import packed
 from hyperagent.protocols import Meter, ModelChannel, ModelClient
 from hyperagent.types import Spend
 
@@ -66,6 +67,42 @@ class Door(http.client.HTTPConnection):
         return response.status, response.read()
 
 
+class ScriptedEmbedder(ScriptedClient):
+    """A scripted client that embeds a text as its length and its vowels."""
+
+    def __init__(self, replies: Any = ()) -> None:
+        super().__init__(replies, price_per_token=1e-4)
+        self.embedded: list[EmbeddingRequest] = []
+
+    def embed(self, request: EmbeddingRequest, *, timeout: float) -> EmbeddingReply:
+        self.embedded.append(request)
+        vectors = tuple(packed((len(text), sum(map(text.count, "aeiou")) / 3)) for text in request.inputs)
+        return EmbeddingReply(vectors, 7 * len(vectors), 0.001)
+
+
+def post(directory: Path, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+    """Any JSON request over a fresh connection: status and JSON body."""
+    door = Door(directory)
+    try:
+        status, data = door.call("POST", path, json.dumps(body).encode())
+        return status, json.loads(data)
+    finally:
+        door.close()
+
+
+def streamed(directory: Path, path: str, body: Any) -> list[dict[str, Any]]:
+    """The chunks of a stream, without the last one, which must be ``[DONE]``."""
+    door = Door(directory)
+    try:
+        status, data = door.call("POST", path, json.dumps({**body, "stream": True}).encode())
+    finally:
+        door.close()
+    assert status == 200
+    *chunks, last, rest = data.decode().split("\n\n")
+    assert (last, rest) == ("data: [DONE]", "")
+    return [json.loads(chunk.removeprefix("data: ")) for chunk in chunks]
+
+
 def ask(directory: Path, content: str, **parameters: Any) -> tuple[int, dict[str, Any]]:
     """One chat completion over a fresh connection: status and JSON body."""
     door = Door(directory)
@@ -94,22 +131,28 @@ class Bench:
         meter: Meter | None = None,
         defaults: dict[str, Any] | None = None,
         model: str = "scripted/m",
+        variant: str = "v",
         **options: Any,
     ) -> AbstractContextManager[ModelChannel]:
-        broker = LocalBroker(
-            client,
-            self.recorder,
-            runtime_directory=self.directory,
-            timeout=5.0,
-            retries=2,
-            sleep=self.waits.append,
-            random=lambda: 0.5,
-            **options,
-        )
+        return self.door(self.broker(client, **options), job, variant, meter, defaults, model)
+
+    def broker(self, client: ModelClient, **options: Any) -> LocalBroker:
+        settings = {"timeout": 5.0, "retries": 2, "sleep": self.waits.append, "random": lambda: 0.5, **options}
+        return LocalBroker(client, self.recorder, runtime_directory=self.directory, **settings)
+
+    def door(
+        self,
+        broker: LocalBroker,
+        job: str = "job",
+        variant: str = "v",
+        meter: Meter | None = None,
+        defaults: dict[str, Any] | None = None,
+        model: str = "scripted/m",
+    ) -> AbstractContextManager[ModelChannel]:
         return broker.channel(
             job,
             campaign="c",
-            variant="v",
+            variant=variant,
             purpose="evaluate",
             model=model,
             meter=meter or CapMeter(),
