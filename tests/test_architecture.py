@@ -51,7 +51,7 @@ ONLY_USERS = {
     "docker": r"hyperagent/sandbox/",
     "litellm": r"hyperagent/models/client\.py",
     "xllamacpp": r"hyperagent/models/",
-    "sqlalchemy": r"hyperagent/archive/(schema|store)\.py",
+    "sqlalchemy": r"hyperagent/archive/(schema|tables|store)\.py",
     "git": r"hyperagent/archive/lineage\.py",
     "gitdb": r"hyperagent/archive/lineage\.py",
     "typer": r"hyperagent/cli/",

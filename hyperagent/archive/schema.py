@@ -1,7 +1,7 @@
-"""The tables, and the two kinds of access to them: one guarded writer connection, many read-only ones.
+"""Two kinds of access to the tables: one guarded writer connection, many read-only ones.
 
-Nothing else knows SQLAlchemy. The SQL is portable; what is SQLite's own stands in ``_connect``, ``_version``,
-``_prepare`` and :meth:`Database.check`. Seals and chains are explained in ``digests``.
+Nothing but this, ``tables`` and ``store`` knows SQLAlchemy. The SQL is portable; what is SQLite's own stands in
+``_connect``, ``_version``, ``_prepare`` and :meth:`Database.check`. Seals and chains are explained in ``digests``.
 """
 
 from __future__ import annotations
@@ -11,25 +11,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
     Connection,
     Engine,
     Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
+    Insert,
+    Select,
     Table,
-    Text,
-    UniqueConstraint,
+    Update,
+    bindparam,
     create_engine,
     func,
     insert,
@@ -40,175 +34,15 @@ from sqlalchemy import (
 from sqlalchemy import event as hooks
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.types import TypeDecorator
 
 from hyperagent.archive.digests import canonical, event_digest, seal
 from hyperagent.archive.migrations import VERSION, check_version, migrate
+from hyperagent.archive.tables import metadata
 from hyperagent.errors import ArchiveDamaged, HyperagentError, PrerequisiteError
 from hyperagent.types import Json
 
 BUSY_SECONDS = 30.0
 Row = dict[str, Any]
-
-
-class ProgramText(TypeDecorator[str]):
-    """Text that a program wrote: any Python string, lone surrogates and NUL included, kept exactly."""
-
-    impl = LargeBinary
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: object) -> bytes | None:
-        return None if value is None else value.encode("utf-8", "surrogatepass")
-
-    def process_result_value(self, value: bytes | None, dialect: object) -> str | None:
-        if value is None:
-            return None
-        try:
-            return bytes(value).decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:  # damaged: stay readable, the seal tells
-            return bytes(value).decode("utf-8", "replace")
-
-
-def _text(name: str, *, default: str | None = "") -> Column[Any]:
-    return Column(name, Text, nullable=False, default=default)
-
-
-def _seal() -> Column[Any]:
-    return Column("seal", String(64), nullable=False)
-
-
-def _link(name: str, target: str, kind: Any = String, *, optional: bool = False) -> Column[Any]:
-    return Column(name, kind, ForeignKey(target), nullable=optional)
-
-
-def _spend() -> list[Column[Any]]:
-    sizes = [Column(name, BigInteger, nullable=False) for name in ("prompt_tokens", "completion_tokens")]
-    return [*sizes, Column("cost", Float, nullable=False)]
-
-
-metadata = MetaData()
-Table(
-    "campaign",
-    metadata,
-    Column("id", String(12), primary_key=True),
-    Column("name", String(128), nullable=False, unique=True),
-    Column("state", String(20), nullable=False),
-    Column("random_seed", BigInteger, nullable=False),
-    _text("config"),
-    Column("created", Float, nullable=False),
-    _text("reason"),
-    _seal(),
-)
-Table(
-    "variant",
-    metadata,
-    Column("id", String(12), primary_key=True),
-    _link("campaign", "campaign.id"),
-    Column("step", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
-    _link("parent", "variant.id", optional=True),
-    Column("status", String(20), nullable=False),
-    Column("commit", String(64), nullable=False, quote=True),
-    Column("tree", String(64), nullable=False),
-    Column("score", Float),
-    Column("reason", ProgramText, nullable=False),
-    Column("summary", ProgramText, nullable=False),
-    Column("seconds", Float, nullable=False),
-    Column("created", Float, nullable=False),
-    _seal(),
-    UniqueConstraint("campaign", "step"),
-    Index("variant_by_tree", "tree"),
-)
-Table(
-    "evaluation",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    _link("variant", "variant.id"),
-    Column("benchmark", String(128), nullable=False),
-    Column("split", String(20), nullable=False),
-    _text("tasks"),
-    Column("screen", Integer, nullable=False),
-    Column("context", String(128), nullable=False),
-    Column("state", String(20), nullable=False),
-    _text("sandbox"),
-    Column("score", Float),
-    _seal(),
-    Index("evaluation_by_variant", "variant", "benchmark", "split", "context"),
-)
-Table(
-    "outcome",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    _link("evaluation", "evaluation.id", Integer),
-    Column("task", String(256), nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("score", Float, nullable=False),
-    Column("prediction", ProgramText, nullable=False),
-    Column("error", ProgramText, nullable=False),
-    Column("seconds", Float, nullable=False),
-    Column("peak_mb", Float, nullable=False),
-    Column("calls", Integer, nullable=False),
-    Column("cached_calls", Integer, nullable=False),
-    *_spend(),
-    Column("transcript_blob", String(64), nullable=False),
-    _seal(),
-    UniqueConstraint("evaluation", "task"),
-)
-Table(
-    "model_call",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("job", String(256), nullable=False),
-    Column("task", String(256), nullable=False),
-    Column("sequence", Integer, nullable=False),
-    Column("campaign", String(128), nullable=False),
-    Column("variant", String(128), nullable=False),
-    Column("purpose", String(20), nullable=False),
-    Column("model", String(256), nullable=False),
-    Column("request_hash", String(128), nullable=False),
-    Column("state", String(20), nullable=False),
-    *_spend(),
-    Column("seconds", Float, nullable=False),
-    Column("cached", Boolean, nullable=False),
-    Column("request_blob", String(64), nullable=False),
-    Column("reply_blob", String(64), nullable=False),
-    Column("error", ProgramText, nullable=False),
-    _seal(),
-    Index("model_call_by_key", "job", "task", "sequence"),
-    Index("model_call_by_request", "request_hash"),
-    Index("model_call_by_campaign", "campaign"),
-    Index("model_call_by_variant", "variant"),
-)
-Table(
-    "blob",
-    metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("size", BigInteger, nullable=False),
-    Column("data", LargeBinary),
-)
-Table(
-    "event",
-    metadata,
-    Column("sequence", Integer, primary_key=True),
-    _link("campaign", "campaign.id"),
-    Column("kind", String(64), nullable=False),
-    _text("payload"),
-    Column("subject", String(64), nullable=False),
-    Column("sealed", String(64), nullable=False),
-    Column("created", Float, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Index("event_by_campaign", "campaign", "sequence"),
-)
-Table(
-    "promotion",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    _link("variant", "variant.id"),
-    Column("state", String(20), nullable=False),
-    _text("detail"),
-    Column("created", Float, nullable=False),
-    _seal(),
-)
 
 
 class Transaction:
@@ -219,15 +53,14 @@ class Transaction:
 
     def find(self, table: str, *, order: str = "", last: bool = False, limit: int = 0, **equals: Any) -> list[Row]:
         """Rows whose columns equal the given values (a tuple: any of them), by ``order``, backwards where ``last``."""
-        columns = metadata.tables[table].c
-        query = select(metadata.tables[table])
-        for name, value in equals.items():
-            query = query.where(columns[name].in_(value) if isinstance(value, tuple) else columns[name] == value)
-        if order:
-            query = query.order_by(columns[order].desc() if last else columns[order])
-        if limit:
-            query = query.limit(limit)
-        return [dict(row._mapping) for row in self._connection.execute(query)]
+        kinds = tuple(
+            (name, type(value) if value is None or isinstance(value, tuple) else object)
+            for name, value in equals.items()
+        )
+        query = _selection(table, kinds, order, last, bool(limit))
+        values = {f"of_{name}": value for name, value in equals.items() if value is not None}
+        found = self._connection.execute(query, {**values, **({"most": limit} if limit else {})})
+        return [dict(row._mapping) for row in found]
 
     def first(self, table: str, *, order: str = "", last: bool = False, **equals: Any) -> Row | None:
         rows = self.find(table, order=order, last=last, limit=1, **equals)
@@ -263,23 +96,22 @@ class Transaction:
             # One writer, so nobody takes the number meanwhile; knowing it before the insert lets the seal cover it.
             values["id"] = self._connection.execute(select(func.coalesce(func.max(chosen.c.id), 0) + 1)).scalar_one()
         row = _typed(chosen, values)
-        self._connection.execute(insert(chosen).values(row))
+        self._connection.execute(_insertion(table), row)
         return row
 
     def update(self, table: str, row: Row, **changes: Any) -> Row:
         """Change a row that was read in this transaction and seal it anew."""
         chosen = metadata.tables[table]
         changed = _typed(chosen, {**row, **changes})
-        self._connection.execute(update(chosen).where(chosen.c.id == row["id"]).values(changed))
+        values = {f"new_{name}": value for name, value in changed.items()}
+        self._connection.execute(_replacement(table), {"of_id": row["id"], **values})
         return changed
 
     def journal(
         self, campaign: str, kind: str, payload: Mapping[str, Json], subject: str = "", sealed: str = ""
     ) -> Row:
         """Append an event. ``subject`` (``table:id``) names the row it changed, ``sealed`` is that row's new seal."""
-        table = metadata.tables["event"]
-        newest = select(table.c.sequence, table.c.digest).order_by(table.c.sequence.desc()).limit(1)
-        before = self._connection.execute(newest).first()
+        before = self._connection.execute(_newest_event()).first()
         event: Row = {
             "sequence": before.sequence + 1 if before else 1,
             "campaign": campaign,
@@ -290,8 +122,47 @@ class Transaction:
             "created": time.time(),
         }
         event["digest"] = event_digest(before.digest if before else "", event)
-        self._connection.execute(insert(table).values(event))
+        self._connection.execute(_insertion("event"), event)
         return event
+
+
+# Statements are built once and kept: building one costs ten times what SQLite takes to run it.
+
+
+@cache
+def _selection(table: str, equals: tuple[tuple[str, type], ...], order: str, last: bool, limited: bool) -> Select[Any]:
+    """``equals``: (column, kind): a tuple stands for any of its members, NoneType for null."""
+    columns = metadata.tables[table].c
+    query = select(metadata.tables[table])
+    for name, kind in equals:
+        if kind is type(None):
+            query = query.where(columns[name].is_(None))
+        elif kind is tuple:
+            query = query.where(columns[name].in_(bindparam(f"of_{name}", expanding=True)))
+        else:
+            query = query.where(columns[name] == bindparam(f"of_{name}"))
+    if order:
+        query = query.order_by(columns[order].desc() if last else columns[order])
+    return query.limit(bindparam("most")) if limited else query
+
+
+@cache
+def _insertion(table: str) -> Insert:
+    return insert(metadata.tables[table])
+
+
+@cache
+def _replacement(table: str) -> Update:
+    """Replaces the whole row whose id is ``of_id`` by the values ``new_*``."""
+    chosen = metadata.tables[table]
+    values: Row = {column.name: bindparam(f"new_{column.name}") for column in chosen.c}
+    return update(chosen).where(chosen.c.id == bindparam("of_id")).values(values)
+
+
+@cache
+def _newest_event() -> Select[Any]:
+    table = metadata.tables["event"]
+    return select(table.c.sequence, table.c.digest).order_by(table.c.sequence.desc()).limit(1)
 
 
 def _typed(table: Table, values: Row) -> Row:
