@@ -12,7 +12,8 @@ from hyperagent.report.text import clean, fit
 if TYPE_CHECKING:
     from hyperagent.types import Interval, Measure, Scorecard
 
-HEADERS = ("figure", "value", "95% interval", "n", "better", "what it is")
+HEADERS = ("figure", "value", "95% interval", "n", "", "what it is (↑ higher is better, ↓ lower)")
+_ARROWS = {"higher": "↑", "lower": "↓"}
 COVERAGES = (0.1, 0.25, 0.5, 0.75, 1.0)
 _TITLES = {"score": "score", "metric": "metrics", "control": "controls"}
 _LONGEST_NAME = 32
@@ -84,7 +85,7 @@ def _measures(measures: Mapping[str, Measure], width: int) -> list[str]:
             kind = measure.kind
             rows.append((f"{_TITLES[kind]}:", *[""] * (len(HEADERS) - 1)))
         found = measure.interval
-        row = (number(found.estimate), between(found), str(found.n), measure.direction, _note(name))
+        row = (number(found.estimate), between(found), str(found.n), _ARROWS[measure.direction], _note(name))
         rows.append((f"  {clean(name, _LONGEST_NAME)}", *row))
     return table(HEADERS, rows, width, frozenset({"value", "n"}))
 

@@ -31,14 +31,14 @@ CARD = Scorecard(
 )
 
 GOLDEN = """\
-figure      value  95% interval      n  better  what it is
+figure      value  95% interval      n     what it is (^ higher is better, v lower)
 score:
-  accuracy  0.410  0.320 to 0.505  105  higher  right answers
+  accuracy  0.410  0.320 to 0.505  105  ^  right answers
 metrics:
-  nmae      0.310  0.250 to 0.370  105  lower   mean error in points over their range
-  ece       0.098  -               105  lower   calibration error, bins of equal width
+  nmae      0.310  0.250 to 0.370  105  v  mean error in points over their range
+  ece       0.098  -               105  v  calibration error, bins of equal width
 controls:
-  constant  0.371  0.285 to 0.467  105  higher  the one answer best on train
+  constant  0.371  0.285 to 0.467  105  ^  the one answer best on train
 
 true \\ answered  yes  no  (none)
   yes             30  20       5
