@@ -1,4 +1,4 @@
-"""The sandbox's image: found, built from ``python:3.12-slim``, or assembled from this machine's Python and tools."""
+"""The sandbox's image: found, built from ``python:3.12-slim``, assembled from this machine, or of Debian's packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperagent.errors import SandboxLost, SandboxUnavailable
-from hyperagent.sandbox import assemble, policy
+from hyperagent.sandbox import assemble, debian, policy
 
 if TYPE_CHECKING:
     from hyperagent.sandbox.docker import Engine
@@ -19,11 +19,15 @@ REPOSITORY = "hyperagent-sandbox"
 BASE_IMAGE = "python:3.12-slim"
 
 
-def image_tags() -> tuple[str, str]:
-    """Tags of the built and of the assembled image; each changes with its definition."""
+def image_tags() -> tuple[str, str, str]:
+    """Tags of the built, the assembled and the packaged image, best first; each changes with its recipe."""
     dockerfile = (policy.data_directory() / "Dockerfile").read_bytes()
     recipe = Path(assemble.__file__).read_bytes() + platform.python_version().encode() + platform.machine().encode()
-    return "built-" + hashlib.sha256(dockerfile).hexdigest()[:12], "host-" + hashlib.sha256(recipe).hexdigest()[:12]
+    packages = Path(debian.__file__).read_bytes() + debian.release().encode() + platform.machine().encode()
+    built, assembled, packaged = (
+        hashlib.sha256(made_of).hexdigest()[:12] for made_of in (dockerfile, recipe, packages)
+    )
+    return f"built-{built}", f"host-{assembled}", f"debian-{packaged}"
 
 
 def ensure_image(engine: Engine) -> tuple[str, str]:
@@ -41,7 +45,9 @@ def ensure_image(engine: Engine) -> tuple[str, str]:
 
 def image_python(name: str) -> str:
     """Python version (``3.11``) in an image of ours; empty for any other image."""
-    built, assembled = (f"{REPOSITORY}:{tag}" for tag in image_tags())
+    built, assembled, packaged = (f"{REPOSITORY}:{tag}" for tag in image_tags())
+    if name == packaged:
+        return debian.PYTHON[debian.release()]
     if name == assembled:
         return ".".join(platform.python_version_tuple()[:2])
     return BASE_IMAGE.removeprefix("python:").removesuffix("-slim") if name == built else ""
@@ -66,7 +72,7 @@ def build_image(progress: Callable[[str], None] = lambda text: None, engine: Eng
 
 
 def _make(engine: Engine, say: Callable[[str], None]) -> tuple[str, str]:
-    built, assembled = image_tags()
+    built, assembled, packaged = image_tags()
     notes = []
     if engine.image_id(BASE_IMAGE) or engine.can_pull(BASE_IMAGE):
         say(f"building from {BASE_IMAGE}")
@@ -78,15 +84,20 @@ def _make(engine: Engine, say: Callable[[str], None]) -> tuple[str, str]:
             say(error.message)
     else:
         notes.append(f"no registry offers {BASE_IMAGE}")
-    say("assembling from this machine's own Python and tools")
-    try:
-        with tempfile.TemporaryDirectory(prefix="hyperagent-image-") as folder:
-            tar = Path(folder) / "image.tar"
-            assemble.write_image(tar)
-            engine.import_image(tar, REPOSITORY, assembled, [f"ENV PATH={policy.ENVIRONMENT['PATH']}"])
-        return _made(engine, assembled)
-    except (OSError, SandboxLost, assemble.CannotAssemble) as error:
-        notes.append(str(error))
+    for what, tag, write in (
+        ("assembling from this machine's own Python and tools", assembled, assemble.write_image),
+        (f"unpacking packages of Debian {debian.release()}", packaged, debian.write_image),
+    ):
+        say(what)
+        try:
+            with tempfile.TemporaryDirectory(prefix="hyperagent-image-") as folder:
+                tar = Path(folder) / "image.tar"
+                write(tar)
+                engine.import_image(tar, REPOSITORY, tag, [f"ENV PATH={policy.ENVIRONMENT['PATH']}"])
+            return _made(engine, tag)
+        except (OSError, SandboxLost, assemble.CannotAssemble) as error:
+            notes.append(str(error))
+            say(str(error))
     raise SandboxUnavailable(
         "no sandbox image could be made: " + "; ".join(notes),
         hint="set sandbox.image to an image that holds python3 (3.11 or newer), git, bash and diff",

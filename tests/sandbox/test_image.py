@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import pytest
+from programs import program, task
 
 from hyperagent.errors import SandboxUnavailable
-from hyperagent.sandbox import build_image, image_tags
+from hyperagent.sandbox import DockerSandbox, assemble, build_image, debian, image_tags
 from hyperagent.sandbox.docker import Engine
-from hyperagent.sandbox.image import BASE_IMAGE, REPOSITORY, ensure_image
+from hyperagent.sandbox.image import BASE_IMAGE, REPOSITORY, ensure_image, image_python
+from hyperagent.types import JobSpec
 
 
 class FakeEngine:
@@ -48,10 +51,10 @@ class FakeEngine:
         return cast(Engine, self)
 
 
-BUILT, ASSEMBLED = (f"{REPOSITORY}:{tag}" for tag in image_tags())
+BUILT, ASSEMBLED, PACKAGED = (f"{REPOSITORY}:{tag}" for tag in image_tags())
 
 
-@pytest.mark.parametrize("tag", [BUILT, ASSEMBLED])
+@pytest.mark.parametrize("tag", [BUILT, ASSEMBLED, PACKAGED])
 def test_a_local_image_is_taken_as_it_is(tag: str) -> None:
     engine = FakeEngine([tag])
     assert ensure_image(engine.as_engine) == (tag, f"id-{tag}")
@@ -77,8 +80,34 @@ def test_a_failing_build_falls_back_and_says_so() -> None:
     assert "no network in it" in " ".join(lines)
 
 
-def test_when_nothing_works_every_reason_is_named() -> None:
+def no_packages(path: Path) -> None:
+    raise assemble.CannotAssemble("mmdebstrap is not installed")
+
+
+def test_when_nothing_works_every_reason_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "write_image", no_packages)
     engine = FakeEngine(registry=True, builds=False, disk=False)
-    with pytest.raises(SandboxUnavailable, match=r"no network in it.*no space left") as caught:
+    with pytest.raises(SandboxUnavailable, match=r"no network in it.*no space left.*mmdebstrap") as caught:
         ensure_image(engine.as_engine)
     assert "sandbox.image" in caught.value.hint
+
+
+def cannot(path: Path) -> None:
+    raise assemble.CannotAssemble("this Python cannot be taken along")
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(shutil.which(debian.TOOL) is None, reason=f"{debian.TOOL} is not installed")
+def test_an_image_of_debian_packages_runs_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assemble, "write_image", cannot)
+    monkeypatch.setattr(Engine, "can_pull", lambda self, tag: False)
+    lines: list[str] = []
+    name = build_image(lines.append)
+    assert name == PACKAGED
+    assert "cannot be taken along" in " ".join(lines)
+    sandbox = DockerSandbox("debian", name)
+    sandbox.prepare()
+    with sandbox.session(JobSpec("debian", program())) as session:
+        result = session.run(task("import os; answer = os.popen('git --version | cut -c1-3').read().strip()"))
+    assert (result.status, result.value) == ("ok", "git")
+    assert image_python(name) in debian.PYTHON.values()

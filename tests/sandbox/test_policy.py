@@ -60,10 +60,10 @@ def test_drivers_are_told_apart() -> None:
 
 
 def test_tags_follow_the_definition() -> None:
-    built, assembled = image_tags()
+    built, assembled, packaged = image_tags()
     assert built.startswith("built-")
     assert assembled.startswith("host-")
-    assert image_tags() == (built, assembled)
+    assert image_tags() == (built, assembled, packaged)
 
 
 def test_the_process_backend_says_that_it_isolates_nothing() -> None:
