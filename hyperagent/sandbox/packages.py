@@ -40,7 +40,7 @@ def installed(packages: tuple[str, ...], python: str) -> Path:
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
         _pip(packages, python, made)
-        compileall.compile_dir(made, quiet=2, workers=0)
+        compileall.compile_dir(made, quiet=2)
         made.chmod(0o755)
         try:
             os.replace(made, folder)
