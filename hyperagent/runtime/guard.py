@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable
@@ -89,6 +90,8 @@ def wipe(folder: str) -> None:
     Raises:
         OSError: Something could not be removed.
     """
+    with contextlib.suppress(PermissionError):  # where the folder is ours, a run can have closed it
+        os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_IRWXU)
     for entry in list(os.scandir(folder)):
         try:
             if entry.is_dir(follow_symlinks=False):

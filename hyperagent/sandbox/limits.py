@@ -34,7 +34,7 @@ class Limiter:
         """One line for what is held less well than in a container."""
         _, rest = self._split()
         said = {
-            "memory": "memory is limited per process, not per sandbox",
+            "memory": "memory is limited per process, not per sandbox, and the number of files is not limited",
             "processes": "" if self.processes else "the number of processes is not limited",
             "cpu": "the processor share is not limited",
         }

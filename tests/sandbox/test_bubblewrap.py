@@ -169,6 +169,7 @@ def test_private_memory_is_limited_where_no_group_is_to_be_had() -> None:
     sandbox.prepare()
     assert "memory, processes by rlimit" in sandbox.info.isolation
     assert "per process" in sandbox.info.warnings[0]
+    assert "number of files" in sandbox.info.warnings[0]
     with sandbox.session(JobSpec("memory", program(), limits=SMALL)) as session:
         assert attempt(session, "answer = len(bytearray(64 << 20))") == 64 << 20
         result = session.run(task("answer = len(bytearray(160 << 20))"))

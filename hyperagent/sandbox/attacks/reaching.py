@@ -79,9 +79,8 @@ CHANGING = (
     Attack(
         "close the temporary folder",
         "Takes all rights from the folders that the next run needs.",
-        walls.FRESH,
+        "the runner takes them back, or owns the folder",
         "changing.temporary_folders",
-        ruins=True,
     ),
     Attack(
         "setuid", "Becomes root: by asking, by set-user-id files.", f"{walls.NO_PRIVILEGE}; nosuid", "changing.setuid"
