@@ -73,6 +73,7 @@ PROGRAM = {"task_agent.py": AGENT}
 TASK = RunRequest("task", {"model": "", "inputs": {"text": "hello"}}, 30)
 TASKS = 20
 OWNER = "bench"
+PARTS = ("starts", "steps", "throughput", "calls", "rivals")
 
 STARTS = """Targets: from the pool at most 15 ms at up to 4 jobs a second, bubblewrap at most 30 ms for its start
 (without the runtime's), at most 25 ms for a task that is not the session's first. Without a pool the first task waits
@@ -334,7 +335,10 @@ def say(title: str, text: str, figures: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench sandbox", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="of each measurement, at least 2 (default 20)")
-    rounds = max(2, parser.parse_args().rounds)
+    parser.add_argument("--only", choices=PARTS, help="one part instead of all")
+    arguments = parser.parse_args()
+    rounds = max(2, arguments.rounds)
+    wanted = {arguments.only} if arguments.only else set(PARTS)
     backends = dict(available())
     docker = backends.get("docker")
     pooled = DockerSandbox(OWNER, pool=-1) if docker else None
@@ -346,13 +350,18 @@ def main() -> int:
         print("# What a sandbox costs\n")
         print(f"Measured with `scripts/bench sandbox --rounds {rounds}` on {machine()}{engine}.")
         print("Medians, with the 10th and 90th percentile.")
-        say("Start of a session, and tasks in it", STARTS, starts(backends, pooled, rounds))
+        if "starts" in wanted:
+            say("Start of a session, and tasks in it", STARTS, starts(backends, pooled, rounds))
         if isinstance(docker, DockerSandbox) and pooled is not None:
-            say("Where a container's time goes without the pool", STEPS, steps(docker, rounds))
-            say("Fresh hardened containers, sustained", THROUGHPUT, throughput(pooled, 3 * rounds))
-        say("Model calls through the broker", CALLS, model_calls(backends, 5 * rounds))
+            if "steps" in wanted:
+                say("Where a container's time goes without the pool", STEPS, steps(docker, rounds))
+            if "throughput" in wanted:
+                say("Fresh hardened containers, sustained", THROUGHPUT, throughput(pooled, 3 * rounds))
+        if "calls" in wanted:
+            say("Model calls through the broker", CALLS, model_calls(backends, 5 * rounds))
         image = docker._image_id if isinstance(docker, DockerSandbox) else ""
-        say("One evaluated program, side by side", RIVALS, side_by_side(backends, pooled, image, rounds))
+        if "rivals" in wanted:
+            say("One evaluated program, side by side", RIVALS, side_by_side(backends, pooled, image, rounds))
     finally:
         if pooled is not None:
             pooled.reap()
