@@ -280,7 +280,7 @@ class BenchmarkRunner:
         return replace(found, scorecard=_warned(found.scorecard, line))
 
     def _with(self, card: Scorecard, name: str, scores: Sequence[float]) -> Scorecard:
-        measure = Measure(mean_interval(list(scores)), "control", self._pack.manifest.direction)
+        measure = Measure(mean_interval(list(scores)), "control")
         return replace(card, measures={**card.measures, name: measure})
 
 

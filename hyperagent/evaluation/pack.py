@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,10 @@ class Pack:
         Args:
             verdict: What the examiner answered, for packs that have one; None = it gave no answer.
         """
-        return self._grader(task.input, task.hidden, prediction, verdict)
+        grade = self._grader(task.input, task.hidden, prediction, verdict)
+        if self.manifest.direction == "lower" and grade.valid:
+            return replace(grade, score=1.0 - grade.score)
+        return grade
 
     def feedback(self, task: Task) -> Json:
         """``{"target": label}`` of a train task: what the meta agent may learn about it.
@@ -115,7 +118,6 @@ class Pack:
             outcomes,
             train=self._tasks["train"],
             metric=self.metric,
-            direction=self.manifest.direction,
             labels=self.labels,
             points=source.points,
             positive=self.manifest.positive,
@@ -159,7 +161,8 @@ def load_pack(
     return Pack(
         name=manifest.name,
         source=chosen.name,
-        metric=manifest.metric,
+        # The search maximises, and no answer scores 0: what is kept is always the better the higher.
+        metric=manifest.metric if manifest.direction == "higher" else f"1 - {manifest.metric}",
         description=manifest.description,
         labels=chosen.labels,
         notes=tuple(notes),

@@ -88,6 +88,19 @@ def test_an_own_grader(toy: Path) -> None:
         load_pack(toy, "made")
 
 
+def test_where_lower_is_better_a_score_is_what_is_left_and_no_answer_is_still_the_worst(toy: Path) -> None:
+    edit(toy, 'metric = "accuracy"', 'metric = "error"\ndirection = "lower"\ngrader = "grader.py"')
+    (toy / "grader.py").write_text(
+        "def grade(input, hidden, prediction):\n"
+        "    return {'near': 0.25, 'far': 0.75}[prediction] if prediction else (0, False, 'nothing')\n"
+    )
+    pack = load_pack(toy, "made")
+    (task, *_) = pack.tasks("train")
+    assert [pack.grade(task, said).score for said in ("near", "far", "")] == [0.75, 0.25, 0.0]
+    assert pack.metric == "1 - error"
+    assert pack.scorecard([], []).measures["1 - error"].direction == "higher"
+
+
 def test_open_answers_are_compared_exactly(toy: Path) -> None:
     edit(toy, 'labels = ["yes", "no"]', 'grader = "exact"')
     pack = load_pack(toy, "made")
