@@ -11,15 +11,18 @@ from hyperagent.cli.boundary import Guarded
 from hyperagent.cli.context import ArchiveOption, Context, JsonOption, Replayer, context_of
 from hyperagent.cli.live import watcher
 from hyperagent.cli.looking import VariantArgument
-from hyperagent.cli.output import columns, emit, write
+from hyperagent.cli.output import columns, emit, say, write
 from hyperagent.cli.views import label, paired
-from hyperagent.errors import ReplayDiverged, UsageError
+from hyperagent.errors import DataUnavailable, ReplayDiverged, UsageError
 from hyperagent.report.table import interval, table
 from hyperagent.report.text import clean
 
 if TYPE_CHECKING:
     from hyperagent.protocols import Archive
-    from hyperagent.types import PairedTest, ReplayReport, Split, Variant
+    from hyperagent.types import Interval, PairedTest, ReplayReport, Split, Variant
+
+CONTROLS = ("constant", "length", "group_majority", "shuffled")
+"""Those of a scorecard that are scores on the same tasks."""
 
 
 def register(app: typer.Typer) -> None:
@@ -110,9 +113,10 @@ def _show_pair(context: Context, archive: Archive, a: Variant, b: Variant, split
     means = {one.id: context.assembly.interval(archive, one, split) for one in sides}
     parts = {one.id: _per_benchmark(context, archive, one, split) for one in sides}
     pair = paired(context, archive, a, b, split) if a.id != b.id else None
+    controls = _controls(context, archive, b, split)
     if json:
         members = [{"variant": one, "mean": means[one.id], "benchmarks": parts[one.id]} for one in sides]
-        emit(split=split, variants=members, paired=pair)
+        emit(split=split, variants=members, paired=pair, controls=controls)
         return
     rows = []
     for one in sides:
@@ -120,9 +124,27 @@ def _show_pair(context: Context, archive: Archive, a: Variant, b: Variant, split
         each = ", ".join(f"{clean(name, 40)} {mean:.2f}" for name, mean in parts[one.id].items())
         name = label(archive.campaign(one.campaign), one)
         rows.append((name, str(found.n if found else 0), interval(found), each))
+    for benchmark, measures in controls.items():
+        for name, found in measures.items():
+            rows.append((f"control: {clean(name, 40)}", str(found.n), interval(found), clean(benchmark, 40)))
     write(table(("variant", "tasks", f"{split} score", "by benchmark"), rows, columns(), frozenset({"tasks"})))
     if len(sides) == 2:
         write(["", verdict(pair) if pair else "no McNemar test: scores between 0 and 1 are not won or lost"])
+
+
+def _controls(
+    context: Context, archive: Archive, variant: Variant, split: Split
+) -> Mapping[str, Mapping[str, Interval]]:
+    """Benchmark -> what cannot solve tasks scores on the same ones; a score says nothing without it."""
+    try:
+        cards = context.assembly.scorecards(archive, variant, split)
+    except DataUnavailable as error:  # an archive may be read on a machine that lacks the benchmark's data
+        say(f"no controls: {clean(error.message, 300)}")
+        return {}
+    return {
+        benchmark: {name: card.measures[name].interval for name in CONTROLS if name in card.measures}
+        for benchmark, card in cards.items()
+    }
 
 
 def _per_benchmark(context: Context, archive: Archive, variant: Variant, split: Split) -> Mapping[str, float]:

@@ -171,7 +171,7 @@ class FakeAssembly:
     def scorecards(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Scorecard]:
         accuracy = Measure(Interval(0.8, 0.58, 0.92, 20), "score")
         constant = Measure(Interval(0.5, 0.3, 0.7, 20), "control")
-        return {"math_grading": Scorecard({"accuracy": accuracy, "constant baseline": constant})}
+        return {"math_grading": Scorecard({"accuracy": accuracy, "constant": constant})}
 
     def benchmark_facts(self, name: str) -> PackFacts:
         return PackFacts("higher", "label", 10, False, Needs(), None)

@@ -206,7 +206,7 @@ def test_references_by_prefix_and_step(invoke: Invoke, home: Path) -> None:
 def test_show_tells_everything_but_hidden_results(invoke: Invoke, home: Path) -> None:
     assert invoke("test", "tiny/1").exit_code == 0
     result = invoke("show", "tiny/1")
-    for part in ("0.80 [", "parent", "isolates nothing", "constant baseline", "20 scored"):
+    for part in ("0.80 [", "parent", "isolates nothing", "the one answer best on train", "20 scored"):
         assert part in result.stdout
     splits = {entry["split"] for entry in json.loads(invoke("show", "tiny/1", "--json").stdout)["evaluations"]}
     assert splits == {"validation"}
@@ -222,6 +222,9 @@ def test_test_scores_the_seed_beside_it(invoke: Invoke, fake: Any, home: Path) -
 def test_compare_says_which_is_better(invoke: Invoke, home: Path) -> None:
     assert "the second is better: 8 tasks won, 0 lost of 20" in invoke("compare", "tiny/0", "tiny/1").stdout
     assert "the second is worse" in invoke("compare", "tiny/1", "tiny/0").stdout
+    (control,) = [line for line in invoke("compare", "tiny/0", "tiny/1").stdout.splitlines() if "control" in line]
+    assert control.split()[:4] == ["control:", "constant", "20", "0.50"]
+    assert json.loads(invoke("compare", "tiny/0", "tiny/1", "--json").stdout)["controls"]["math_grading"]["constant"]
     assert invoke("compare", "tiny/0", "tiny/1", "--split", "test").exit_code == 2  # not recorded
 
 
