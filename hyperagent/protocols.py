@@ -69,6 +69,9 @@ class Sandbox(Protocol):
             SandboxUnavailable: With a hint that says what to do.
         """
 
+    def image(self, packages: tuple[str, ...] = ()) -> str:
+        """What sandboxes with these packages are made of, with its digest where there is one; after ``prepare``."""
+
     def session(self, spec: JobSpec) -> AbstractContextManager[Session]:
         """Open a fresh sandbox. Leaving the context destroys it, whatever happened inside.
 

@@ -2,7 +2,7 @@
 
 The driver is killed with SIGKILL at random instants during the first half of the jobs; one driver then lives through
 the second half, and its memory and descriptors are read after every job. Containers are killed from outside all the
-time, waiting ones too, and some tasks kill themselves, their runner, or are killed for their time or memory.
+time, waiting ones too, and some tasks kill themselves, their fork server, or are killed for their time or memory.
 """
 
 from __future__ import annotations
@@ -49,9 +49,8 @@ class TaskAgent:
         deed = inputs["deed"]
         if deed == "itself":
             os.kill(os.getpid(), signal.SIGKILL)
-        elif deed == "its runner":
-            with open(f"/proc/{os.getppid()}/stat") as file:
-                os.kill(int(file.read().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        elif deed == "its fork server":
+            os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)
         elif deed == "its time":
             time.sleep(60)
@@ -65,7 +64,7 @@ class TaskAgent:
                 time.sleep(600)
         return "done", ""
 """
-DEEDS = {"nothing": 12, "itself": 1, "its runner": 1, "its time": 1, "its memory": 1, "daemon": 2}
+DEEDS = {"nothing": 12, "itself": 1, "its fork server": 1, "its time": 1, "its memory": 1, "daemon": 2}
 
 
 # -- the driver: a process of its own

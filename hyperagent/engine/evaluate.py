@@ -26,6 +26,7 @@ from hyperagent.types import (
     Purpose,
     RunRequest,
     RunResult,
+    SandboxInfo,
     Spend,
     Split,
     Task,
@@ -234,7 +235,13 @@ class Evaluator:
         context = context_of(self._parts, benchmark, split, tasks)
         archive = self._parts.archive
         return archive.start_evaluation(
-            variant.id, benchmark.name, split, tasks, min(screen, len(tasks)), context, self._parts.sandbox.info
+            variant.id,
+            benchmark.name,
+            split,
+            tasks,
+            min(screen, len(tasks)),
+            context,
+            sandbox_of(self._parts, benchmark),
         )
 
     def _screen(
@@ -308,6 +315,13 @@ class _Count:
             self._report(f"{self._label} {self._done}/{self._planned}")
 
 
+def sandbox_of(parts: Parts, benchmark: Benchmark) -> SandboxInfo:
+    """What a benchmark's programs and their examiner run in here."""
+    sandbox, examiner = parts.sandbox, benchmark.examiner
+    examined_in = sandbox.image(examiner.needs.packages) if examiner is not None else ""
+    return replace(sandbox.info, image=sandbox.image(benchmark.needs.packages), examiner=examined_in)
+
+
 def context_of(parts: Parts, benchmark: Benchmark, split: Split, tasks: Sequence[str]) -> str:
     """Hash over everything a score depends on but the program (hex, 64 characters)."""
     models, needs = parts.config.models, benchmark.needs
@@ -321,7 +335,7 @@ def context_of(parts: Parts, benchmark: Benchmark, split: Split, tasks: Sequence
         "temperature": models.evaluation_temperature,
         "max_tokens": models.max_tokens,
         "limits": [seconds, limits.memory_mb, limits.processes, limits.cpus, limits.tmpfs_mb],
-        "sandbox": [parts.sandbox.info.backend, parts.sandbox.info.image],
+        "sandbox": [parts.sandbox.info.backend, parts.sandbox.image(needs.packages)],
     }
     if benchmark.examiner is not None:
         facts["examiner"] = examiner_digest(benchmark.examiner)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -120,6 +121,8 @@ def main() -> None:
     """Serve until the host hangs up. Ends with code 1 when the program has broken what the next run would need."""
     guard.set_dumpable(False)
     guard.adopt_orphans()
+    # As the first process of a namespace it gets no signal from inside that it has no handler for. Python installs one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     host_in, host_out = _take_streams()
     server = zygote.start(close=(host_in, host_out))
     try:

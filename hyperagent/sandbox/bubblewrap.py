@@ -14,7 +14,7 @@ from hyperagent.sandbox import cgroups, policy, probe, reaper
 from hyperagent.sandbox.bwrap import Bwrap, BwrapTransport, find_bwrap
 from hyperagent.sandbox.doors import DOORS, Doors, admit, remove
 from hyperagent.sandbox.limits import Limiter, counts_per_namespace
-from hyperagent.sandbox.packages import PLACE, installed
+from hyperagent.sandbox.packages import PLACE, digest, installed
 from hyperagent.sandbox.rootfs import Root, ensure_root, open_to_nobody, visible
 from hyperagent.sandbox.seccomp import UnknownProfile, compile_profile
 from hyperagent.sandbox.session import FramedSession, OpenSessions
@@ -23,6 +23,7 @@ from hyperagent.types import JobSpec, Limits, SandboxInfo
 _MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/latency_stats", "/proc/sched_debug")
 """What a container engine hides, too."""
 _SHARED_MEMORY_MB = 16
+_PYTHON = ".".join(platform.python_version_tuple()[:2])
 _SETTINGS = {"base": policy.BASE, "shared_memory": "/dev/shm", "port": policy.MODEL_PORT}
 
 
@@ -53,7 +54,13 @@ class BubblewrapSandbox:
         if self._root is None or self._limiter is None:
             return SandboxInfo(backend="bubblewrap", isolation="namespaces")
         isolation = f"namespaces, seccomp; {self._limiter.describe()}".rstrip("; ")
-        return SandboxInfo("bubblewrap", isolation, self._root.image, self._limiter.warnings())
+        return SandboxInfo("bubblewrap", isolation, self.image(), self._limiter.warnings())
+
+    def image(self, packages: tuple[str, ...] = ()) -> str:
+        image = self._root.image if self._root else ""
+        if packages not in self._packages:
+            return image
+        return f"{image}+packages-{digest(packages, _PYTHON)}"
 
     def prepare(self, packages: Iterable[tuple[str, ...]] = ()) -> None:
         self._bwrap = find_bwrap()
@@ -64,7 +71,7 @@ class BubblewrapSandbox:
         self._mounts = {target: str(visible(Path(source))) for target, source in policy.mounts(None).items()}
         self._root = ensure_root()
         for wanted in filter(None, packages):
-            self._packages[wanted] = visible(installed(wanted, ".".join(platform.python_version_tuple()[:2])))
+            self._packages[wanted] = visible(installed(wanted, _PYTHON))
         if self._limiter is None:
             self._limiter = Limiter(cgroups.find(), counts_per_namespace())
         self.reap()

@@ -26,7 +26,7 @@ from hyperagent.sandbox.stream import Stream, wait_ready
 OLDEST = (0, 7)
 """The first version whose ``--tmpfs`` takes a size."""
 ISOLATION = (
-    "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--clearenv",
+    "--unshare-all", "--unshare-user", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv",
     "--cap-drop", "ALL", "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "sandbox",
 )  # fmt: skip
 _SECONDS = 20.0

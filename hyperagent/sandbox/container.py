@@ -73,9 +73,13 @@ class DockerSandbox:
 
     @property
     def info(self) -> SandboxInfo:
-        image = f"{self._image}@{self._image_id}" if self._image_id else self._image
         isolation = f"container/{self._runtime}" if self._runtime else "container"
-        return SandboxInfo(backend="docker", isolation=isolation, image=image)
+        return SandboxInfo(backend="docker", isolation=isolation, image=self.image())
+
+    def image(self, packages: tuple[str, ...] = ()) -> str:
+        if packages in self._derived:
+            return f"{self._image}+packages@{self._derived[packages]}"
+        return f"{self._image}@{self._image_id}" if self._image_id else self._image
 
     def prepare(self, packages: Iterable[tuple[str, ...]] = ()) -> None:
         self._version = self._engine.check()

@@ -146,15 +146,18 @@ class Engine:
             return False
         return True
 
-    def build(self, folder: Path, tag: str) -> None:
+    def build(self, folder: Path, tag: str, arguments: Mapping[str, str] | None = None) -> None:
         """Build the Dockerfile in a folder.
+
+        Args:
+            arguments: Values of its ``ARG`` lines.
 
         Raises:
             SandboxUnavailable: The build failed.
         """
         client = docker.DockerClient.from_env(timeout=int(_BUILD_TIMEOUT))
         try:
-            client.images.build(path=str(folder), tag=tag, rm=True, forcerm=True)
+            client.images.build(path=str(folder), tag=tag, rm=True, forcerm=True, buildargs=dict(arguments or {}))
         except (BuildError, DockerException, requests.RequestException) as error:
             raise SandboxUnavailable(f"the image build failed: {error}") from error
         finally:

@@ -1,10 +1,11 @@
-"""The sandbox's image: found, built from ``python:3.12-slim``, assembled from this machine, or of Debian's packages."""
+"""The sandbox's image: found, built on the base in ``images.lock``, assembled from this machine, or of Debian's."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
 import tempfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
     from hyperagent.sandbox.docker import Engine
 
 REPOSITORY = "hyperagent-sandbox"
-BASE_IMAGE = "python:3.12-slim"
+LOCK = "images.lock"
+
+
+def locked_base() -> tuple[str, str]:
+    """The base image as ``sandboxes/images.lock`` has it: its name, and its name with the digest."""
+    base = tomllib.loads((policy.data_directory() / LOCK).read_text())["base"]
+    return base["name"], f"{base['name']}@{base['digest']}"
 
 
 def image_tags() -> tuple[str, str, str]:
     """Tags of the built, the assembled and the packaged image, best first; each changes with its recipe."""
-    dockerfile = (policy.data_directory() / "Dockerfile").read_bytes()
+    dockerfile = b"".join((policy.data_directory() / name).read_bytes() for name in ("Dockerfile", LOCK))
     recipe = Path(assemble.__file__).read_bytes() + platform.python_version().encode() + platform.machine().encode()
     packages = Path(debian.__file__).read_bytes() + debian.release().encode() + platform.machine().encode()
     built, assembled, packaged = (
@@ -50,7 +57,7 @@ def image_python(name: str) -> str:
         return debian.PYTHON[debian.release()]
     if name == assembled:
         return ".".join(platform.python_version_tuple()[:2])
-    return BASE_IMAGE.removeprefix("python:").removesuffix("-slim") if name == built else ""
+    return locked_base()[0].removeprefix("python:").removesuffix("-slim") if name == built else ""
 
 
 def build_image(progress: Callable[[str], None] = lambda text: None, engine: Engine | None = None) -> str:
@@ -74,16 +81,18 @@ def build_image(progress: Callable[[str], None] = lambda text: None, engine: Eng
 def _make(engine: Engine, say: Callable[[str], None]) -> tuple[str, str]:
     built, assembled, packaged = image_tags()
     notes = []
-    if engine.image_id(BASE_IMAGE) or engine.can_pull(BASE_IMAGE):
-        say(f"building from {BASE_IMAGE}")
+    name, locked = locked_base()
+    offered = [base for base in (locked, name) if engine.image_id(base) or engine.can_pull(base)][:1]
+    for base in offered:
+        say(f"building from {base}" + ("" if base == locked else f" as it is now: {locked} is not offered"))
         try:
-            engine.build(policy.data_directory(), f"{REPOSITORY}:{built}")
+            engine.build(policy.data_directory(), f"{REPOSITORY}:{built}", {"BASE": base})
             return _made(engine, built)
         except SandboxUnavailable as error:
             notes.append(error.message)
             say(error.message)
-    else:
-        notes.append(f"no registry offers {BASE_IMAGE}")
+    if not offered:
+        notes.append(f"no registry offers {name}")
     for what, tag, write in (
         ("assembling from this machine's own Python and tools", assembled, assemble.write_image),
         (f"unpacking packages of Debian {debian.release()}", packaged, debian.write_image),

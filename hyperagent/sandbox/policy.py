@@ -91,6 +91,9 @@ def compile_runtime() -> None:
 def host_options(limits: Limits, runtime: str = "") -> dict[str, Json]:
     """Keyword arguments of docker-py's ``create_host_config``; the hardening that no job can loosen.
 
+    No init of the engine's: the runner is the first process itself. It adopts and ends orphans anyway, and what the
+    kernel shields from every signal of its own namespace should be what watches the program.
+
     Args:
         runtime: OCI runtime, as the engine knows it (``runsc``); empty = the engine's default.
     """
@@ -99,7 +102,6 @@ def host_options(limits: Limits, runtime: str = "") -> dict[str, Json]:
         **({"runtime": runtime} if runtime else {}),
         "network_mode": "none",
         "read_only": True,
-        "init": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges", f"seccomp={seccomp_profile()}"],
         "pids_limit": limits.processes,

@@ -43,8 +43,11 @@ class ProcessSandbox:
 
     @property
     def info(self) -> SandboxInfo:
-        version = ".".join(map(str, sys.version_info[:3]))
-        return SandboxInfo(backend="process", isolation="none", image=f"python-{version}", warnings=(WARNING,))
+        return SandboxInfo(backend="process", isolation="none", image=self.image(), warnings=(WARNING,))
+
+    def image(self, packages: tuple[str, ...] = ()) -> str:
+        name = "python-" + ".".join(map(str, sys.version_info[:3]))
+        return f"{name}+packages-{self._packages[packages].name}" if packages in self._packages else name
 
     def prepare(self, packages: Iterable[tuple[str, ...]] = ()) -> None:
         if not sys.platform.startswith("linux"):

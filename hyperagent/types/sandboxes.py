@@ -124,9 +124,14 @@ class RunResult:
 
 @dataclass(frozen=True)
 class SandboxInfo:
-    """Which sandbox ran a job; stored with every evaluation."""
+    """Which sandbox ran a job; stored with every evaluation.
+
+    ``image`` and ``examiner`` are what :meth:`~hyperagent.protocols.Sandbox.image` says of the sandbox that ran the
+    program and of the one that examined what it made; empty where there was none.
+    """
 
     backend: str
     isolation: str
     image: str = ""
     warnings: tuple[str, ...] = ()
+    examiner: str = ""

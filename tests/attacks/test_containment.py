@@ -222,4 +222,4 @@ for pid in [1, os.getppid(), *map(int, filter(str.isdigit, os.listdir('/proc')))
 answer = 'honest'
 """
     result = session.run(task(code))
-    assert result.status in ("ok", "killed"), result
+    assert result.status in ("ok", "error"), result  # an error where it spoiled its own answer

@@ -134,7 +134,8 @@ def weaken(sandbox: BubblewrapSandbox, wall: str, scene: Scene, patch: pytest.Mo
         patch.setattr(bwrap, "ISOLATION", (*bwrap.ISOLATION, "--share-net"))
     elif wall == "processes":
         others = ("--unshare-net", "--unshare-ipc", "--unshare-uts")
-        patch.setattr(bwrap, "ISOLATION", (*others, *(word for word in bwrap.ISOLATION if word != "--unshare-all")))
+        kept = (word for word in bwrap.ISOLATION if word not in ("--unshare-all", "--as-pid-1"))
+        patch.setattr(bwrap, "ISOLATION", (*others, *kept))
     elif wall == "filter":
         patch.setattr(sandbox, "_seccomp", struct.pack("<HBBI", 6, 0, 0, seccomp.ALLOW))
     elif wall == "limits":
@@ -195,7 +196,7 @@ def judged(scene: Scene, attack: Attack, *ends: RunResult | Exception, sessions:
 
 
 GONE, LATE = RunResult("killed", error="gone"), RunResult("timeout")
-PLAIN, RUINOUS = named("identity"), named("kill the runner")
+PLAIN, RUINOUS = named("identity"), named("kill everything")
 
 
 @pytest.mark.parametrize(

@@ -342,6 +342,8 @@ def test_packages_must_be_prepared(sandbox: BubblewrapSandbox, cache: Path) -> N
     with pytest.raises(SandboxLost, match="not prepared for thing==1"), sandbox.session(spec):
         raise AssertionError
     (cache / "thing.py").write_text("WHERE = __file__")
+    assert sandbox.image(spec.packages) == sandbox.image()
     sandbox._packages[spec.packages] = cache  # what prepare() gets from pip
+    assert sandbox.image(spec.packages).startswith(f"{sandbox.image()}+packages-")
     with sandbox.session(spec) as session:
         assert attempt(session, "import thing; answer = thing.WHERE") == "/opt/packages/thing.py"

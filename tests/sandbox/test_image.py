@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +13,7 @@ from programs import program, task
 from hyperagent.errors import SandboxUnavailable
 from hyperagent.sandbox import DockerSandbox, assemble, build_image, debian, image_tags
 from hyperagent.sandbox.docker import Engine
-from hyperagent.sandbox.image import BASE_IMAGE, REPOSITORY, ensure_image, image_python
+from hyperagent.sandbox.image import REPOSITORY, ensure_image, image_python, locked_base
 from hyperagent.types import JobSpec
 
 
@@ -23,6 +23,7 @@ class FakeEngine:
     def __init__(self, images: Sequence[str] = (), *, registry: bool = False, builds: bool = True, disk: bool = True):
         self.images, self.registry, self.builds, self.disk = list(images), registry, builds, disk
         self.asked: list[str] = []
+        self.bases: list[str] = []
 
     def check(self) -> str:
         return "1"
@@ -33,8 +34,9 @@ class FakeEngine:
     def can_pull(self, tag: str) -> bool:
         return self.registry
 
-    def build(self, folder: Path, tag: str) -> None:
+    def build(self, folder: Path, tag: str, arguments: Mapping[str, str] | None = None) -> None:
         self.asked.append("build")
+        self.bases += (arguments or {}).values()
         if not self.builds:
             raise SandboxUnavailable("the image build failed: no network in it")
         self.images.append(tag)
@@ -51,6 +53,7 @@ class FakeEngine:
         return cast(Engine, self)
 
 
+BASE_IMAGE, LOCKED = locked_base()
 BUILT, ASSEMBLED, PACKAGED = (f"{REPOSITORY}:{tag}" for tag in image_tags())
 
 
@@ -61,10 +64,23 @@ def test_a_local_image_is_taken_as_it_is(tag: str) -> None:
     assert engine.asked == []
 
 
-@pytest.mark.parametrize("engine", [FakeEngine(registry=True), FakeEngine([BASE_IMAGE])])
-def test_where_the_base_image_can_be_had_it_is_built_on(engine: FakeEngine) -> None:
+@pytest.mark.parametrize(
+    ("engine", "base"),
+    [
+        (FakeEngine(registry=True), LOCKED),
+        (FakeEngine([LOCKED, BASE_IMAGE]), LOCKED),
+        (FakeEngine([BASE_IMAGE]), BASE_IMAGE),
+    ],
+)
+def test_where_the_base_image_can_be_had_it_is_built_on_the_locked_one_first(engine: FakeEngine, base: str) -> None:
     assert ensure_image(engine.as_engine)[0] == BUILT
-    assert engine.asked == ["build"]
+    assert (engine.asked, engine.bases) == (["build"], [base])
+
+
+def test_another_base_than_the_locked_one_is_said() -> None:
+    said: list[str] = []
+    build_image(said.append, FakeEngine([BASE_IMAGE]).as_engine)
+    assert said == [f"building from {BASE_IMAGE} as it is now: {LOCKED} is not offered"]
 
 
 def test_without_a_registry_it_is_assembled() -> None:

@@ -12,3 +12,5 @@ SWEEP = "the runner adopts orphans, stops and kills every descendant after each 
 FRESH = "the session ends, charged to the program; the next one is new"
 COPY = "the runner copies regular files only and follows nothing, after the run's last process is dead"
 NONCE = "frames carry a nonce that no program sees; the runner's descriptors are closed to it"
+FIRST = "the runner is the first process of its namespace: the kernel keeps every signal from inside away from it"
+OWN_LIMITS = "the filter lets a process set limits and priority of itself only"
