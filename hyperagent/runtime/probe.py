@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _AF_VSOCK = 40
+_PR_GET_NO_NEW_PRIVS = 39
 _CLONE_NEWUSER = 0x10000000
 _PTRACE_ATTACH = 16
 _NUMBERS = {
@@ -37,7 +38,7 @@ class TaskAgent:
         """Nothing of a model is needed."""
 
     def forward(self, inputs: dict[str, Any]) -> tuple[list[str], str]:
-        wrong = [*_identity(), *_places(inputs["read_only"]), *_network(), *_needed()]
+        wrong = [*_identity(), *_neighbours(), *_places(inputs["read_only"]), *_network(), *_needed()]
         if inputs["seccomp"]:
             wrong += _system_calls()
         return wrong, ""
@@ -51,13 +52,27 @@ def _identity() -> Iterator[str]:
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         if int(status.get(name, "0"), 16):
             yield f"programs have capabilities ({name} {status[name]})"
-    if status.get("NoNewPrivs") != "1":
+    if ctypes.CDLL(None).prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
         yield "programs can gain privileges (no-new-privileges is not set)"
 
 
+def _neighbours() -> Iterator[str]:
+    """Who can open the descriptors of runner or fork server can read the next request and answer in their place."""
+    for pid in {1, os.getppid()}:
+        try:
+            os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        yield f"programs can open the descriptors of process {pid}, which watches them"
+
+
 def _places(read_only: list[str]) -> Iterator[str]:
+    """By the table of mounts: gVisor's ``statvfs`` says nothing of read-only."""
+    with open("/proc/self/mounts") as file:
+        mounts = {line.split()[1]: line.split()[3].split(",") for line in file}  # the last one is on top
     for path in read_only:
-        if not os.statvfs(path).f_flag & os.ST_RDONLY:
+        over = [place for place in mounts if (path + "/").startswith(place.rstrip("/") + "/")]
+        if "ro" not in mounts[max(over, key=len)]:
             yield f"{path} is not read-only"
 
 

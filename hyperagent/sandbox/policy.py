@@ -28,6 +28,8 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 _INODES = 16_384
 _SHARED_MEMORY_MB = 16
+_THREADS_OF_A_PROCESS = 8
+"""gVisor's kernel is a process of the container: its own threads, a few for each process inside, count, too."""
 
 
 def runtime_directory() -> Path:
@@ -104,7 +106,7 @@ def host_options(limits: Limits, runtime: str = "") -> dict[str, Json]:
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges", f"seccomp={seccomp_profile()}"],
-        "pids_limit": limits.processes,
+        "pids_limit": limits.processes * (_THREADS_OF_A_PROCESS if runtime.startswith("runsc") else 1),
         "mem_limit": memory,
         "memswap_limit": memory,
         "nano_cpus": int(limits.cpus * 1e9),

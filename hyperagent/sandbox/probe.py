@@ -43,7 +43,8 @@ def check(sandbox: Sandbox, runtime: str = "") -> None:
     if result.value:
         raise SandboxUnavailable(
             f"the sandbox does not hold: {'; '.join(map(str, result.value))}",
-            hint="the engine ignores part of what it is told; check its version, its kernel and its security options",
+            hint="the engine ignores part of what it is told; check its version, its kernel and its security options"
+            + (f", or leave sandbox.runtime empty: this {runtime} lacks what the others have" if runtime else ""),
         )
 
 

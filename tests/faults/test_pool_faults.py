@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import signal
 import socketserver
 import subprocess
@@ -255,6 +256,20 @@ def test_the_probe_finds_a_route() -> None:
     with sandbox.session(JobSpec("probe/1", {"task_agent.py": code.encode()})) as session:
         found = session.run(RunRequest("task", {"inputs": inputs}, 30))
     assert found.value == ["there is a network: 127.0.0.1 has a route"]
+
+
+def test_the_probe_finds_a_runner_that_lets_itself_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a gVisor that knows no undumpable processes."""
+    sandbox = DockerSandbox(OWNER)
+    sandbox.prepare()
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)  # the sandbox's user has to enter
+        runtime = Path(shutil.copytree(policy.runtime_directory(), Path(name) / "runtime"))
+        code = (runtime / "serve.py").read_text()
+        (runtime / "serve.py").write_text(code.replace("guard.set_dumpable(False)", "guard.set_dumpable(True)"))
+        monkeypatch.setattr(policy, "runtime_directory", lambda: runtime)
+        with pytest.raises(SandboxUnavailable, match="can open the descriptors of process 1,"):
+            probe.check(sandbox)
 
 
 def test_the_probe_runs_once_per_image_and_engine(monkeypatch: pytest.MonkeyPatch) -> None:

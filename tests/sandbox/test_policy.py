@@ -20,6 +20,7 @@ def test_every_container_is_hardened() -> None:
     assert options["network_mode"] == "none"
     assert options["read_only"] is True
     assert "init" not in options  # the runner is the first process, shielded by the kernel
+    assert policy.host_options(Limits(processes=9), "runsc")["pids_limit"] > options["pids_limit"] == 9
     assert options["cap_drop"] == ["ALL"]
     assert "no-new-privileges" in options["security_opt"]
     assert options["mem_limit"] == options["memswap_limit"] == 100 << 20
