@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import threading
@@ -22,6 +23,9 @@ _EXAMPLES = "openai/gpt-4o-mini, anthropic/claude-3-5-haiku-latest, ollama_chat/
 _REACH_SECONDS = 3.0
 _UNPAID = ("insufficient_quota", "credit balance is too low")
 """How OpenAI (with a 429) and Anthropic (with a 400) say that an account is empty: no wait helps."""
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL")
+"""Names of environment variables whose values are nobody else's business."""
+_SHORTEST_KEY = 8
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -202,8 +206,15 @@ def _usage(response: Any, prompt_bound: int, completion_bound: int) -> tuple[int
 
 
 def _first_line(error: Exception) -> str:
+    """What a provider said, without any key of ours: some quote the one they were given."""
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    said = lines[0]
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST_KEY and _SECRET.search(name):
+            said = said.replace(value, f"({name})")
+    return said[:300]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

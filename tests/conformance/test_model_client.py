@@ -43,7 +43,7 @@ class Wire(BaseHTTPRequestHandler):
                 "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
             }
             if status == 200
-            else {"error": {"message": "no such luck", "type": "t", "code": "c"}}
+            else {"error": {"message": f"no such luck, {self.headers['Authorization']}", "type": "t", "code": "c"}}
         ).encode()
         if mode == "garbage":
             body = b"<html>\x00 not json"
@@ -142,11 +142,19 @@ def test_litellm_costs_tools_and_schema_pass(server: Any) -> None:
     ],
 )
 def test_litellm_errors_are_ours(
-    server: Any, mode: str, error: type[Exception], retry_after: float | None, capfd: pytest.CaptureFixture[str]
+    server: Any,
+    mode: str,
+    error: type[Exception],
+    retry_after: float | None,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Nor does what they quote get into the record or, with a refusal, into a sandbox."""
     server.mode = mode
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-quoted-by-the-provider")
     with pytest.raises(error) as caught:
         lite(server).complete(request("openai/m"), timeout=30)
+    assert "sk-quoted" not in f"{caught.value} {getattr(caught.value, 'hint', '')}"
     assert getattr(caught.value, "retry_after", None) == retry_after
     assert "Traceback" not in str(caught.value)
     assert "".join(capfd.readouterr()) == ""
