@@ -12,9 +12,6 @@ from hyperagent.engine.selection.simple import chosen
 from hyperagent.protocols import Candidates, Reads
 from hyperagent.types import Variant
 
-EXPONENT = 0.6
-"""Expand while ``evaluations^0.6 >= variants``."""
-
 
 def thompson(counts: Floats, random: Random) -> int:
     """The row with the highest draw from ``Beta(1 + s, 1 + f)`` (Thompson 1933, Biometrika 25:285-294).
@@ -78,8 +75,8 @@ class Decoupled:
 
     @staticmethod
     def expand(population: Population, making: int) -> bool:
-        """Whether a new variant is worth more than another evaluation."""
-        return bool(population.evaluations**EXPONENT >= 1 + population.done + making)
+        """Whether a new variant is worth more than another evaluation: ``evaluations^0.6 >= variants``."""
+        return bool(population.evaluations**3 >= (1 + population.done + making) ** 5)  # in whole numbers, so exact
 
     @staticmethod
     def leader(population: Population) -> int:
