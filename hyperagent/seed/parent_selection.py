@@ -1,4 +1,4 @@
-"""Chooses which variant the next step branches from, where a campaign lets programs choose: high score, few children."""
+"""Chooses whose program is rewritten next, where a campaign lets programs choose: high score, few children."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ParentSelector:
         """
         weights = weigh(variants)
         target = random * sum(weights)
-        for variant, weight in zip(variants, weights):
+        for variant, weight in zip(variants, weights, strict=True):
             target -= weight
             if target < 0:
                 return str(variant["id"])

@@ -112,7 +112,7 @@ def chances(clades: list[tuple[float, float]]) -> list[float]:
     below = np.array([stats.beta.cdf(x, 1 + s, 1 + f) for s, f in clades])
     density = np.array([stats.beta.pdf(x, 1 + s, 1 + f) for s, f in clades])
     others = [np.prod(np.delete(below, index, axis=0), axis=0) for index in range(len(clades))]
-    return [float(np.trapezoid(density[index] * others[index], x)) for index in range(len(clades))]
+    return [float((density[index] * others[index]).mean()) for index in range(len(clades))]
 
 
 def test_clade_follows_the_posteriors_of_whole_clades() -> None:
