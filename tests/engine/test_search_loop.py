@@ -47,7 +47,7 @@ PROGRAM = {"program.toml": b"", "task_agent.py": b"SKILL = 2", "meta_agent.py": 
 
 
 class Stage:
-    """A sandbox in which a stand-in for programs runs, here in this process: a task is right below the program's SKILL."""
+    """A sandbox in which a stand-in for programs runs, here in this process: tasks below its SKILL are right."""
 
     info = SandboxInfo("stage", "none")
 
@@ -87,7 +87,7 @@ class Actor:
 
 
 class Numbers:
-    """Twenty tasks a split. Where ``hard``, a program needs twice the skill."""
+    """Twelve tasks a split, number n times the factor below SKILL is right."""
 
     needs = Needs()
     examiner = None
@@ -97,7 +97,7 @@ class Numbers:
 
     def tasks(self, split: Split, limit: int = 0) -> Sequence[Task]:
         every = [
-            Task(f"{split}-{n}", self.name, split, f"{split}-{n}", {"number": n * self._factor}, {}) for n in range(20)
+            Task(f"{split}-{n}", self.name, split, f"{split}-{n}", {"number": n * self._factor}, {}) for n in range(12)
         ]
         return every[: limit or None]
 
@@ -191,24 +191,24 @@ CLADE = SearchConfig(workers=1, selection="clade", portion=2)
 
 
 def test_clade_evaluates_the_promising_in_full_and_the_others_in_part(bench: Bench) -> None:
-    bench.skills = [3, 4, 19, 5, 6, 7, 8, 9, 10, 11]
-    result = bench.run(CLADE, 8)
-    assert (result.campaign.state, result.done) == ("finished", 8)
+    bench.skills = [3, 4, 12, 5, 6, 7]
+    result = bench.run(CLADE, 6)
+    assert (result.campaign.state, result.done) == ("finished", 6)
     ran = {variant.step: bench.outcomes(variant) for variant in bench.variants()}
     best = max(bench.variants(), key=lambda v: v.score or 0.0)
-    assert (best.step, best.status, ran[3]) == (3, "evaluated", 20)
+    assert (best.step, best.status, ran[3]) == (3, "evaluated", 12)
     others = [variant for variant in bench.variants() if variant.step not in (0, 3)]
     assert {variant.status for variant in others} == {"screened_out"}
     for variant in others:
-        assert ran[variant.step] < 20
-        assert variant.reason == f"evaluated on {ran[variant.step]} of 20 tasks: others were more promising"
-        assert variant.score == pytest.approx(min(ran[variant.step], int(variant.step + 2 - (variant.step > 3))) / 20)
+        assert ran[variant.step] < 12
+        assert variant.reason == f"evaluated on {ran[variant.step]} of 12 tasks: others were more promising"
+        assert variant.score == pytest.approx(min(ran[variant.step], int(variant.step + 2 - (variant.step > 3))) / 12)
     assert bench.events(EVALUATION_CHOSEN)
 
 
 def test_without_portions_clade_evaluates_everything_first(bench: Bench) -> None:
     bench.run(replace(CLADE, portion=0), 3)
-    assert {bench.outcomes(variant) for variant in bench.variants()} == {20}
+    assert {bench.outcomes(variant) for variant in bench.variants()} == {12}
     assert not bench.events(EVALUATION_CHOSEN)
 
 
@@ -216,34 +216,28 @@ def test_a_cut_off_campaign_in_portions_goes_on_where_it_stopped(bench: Bench) -
     def at(limit: int) -> Callable[[], None]:
         return lambda: bench.runner.cancel() if bench.ran == limit else None
 
-    whole = 0
-    for limit in (25, 31, 38):
+    for limit in (15, 19, 23):
         bench.before_task = at(limit)
-        bench.run(CLADE, 8)
+        bench.run(CLADE, 5)
     assert any(variant.status == "pending" for variant in bench.variants())
     bench.before_task = lambda: None
-    result = bench.run(CLADE, 8)
-    assert (result.campaign.state, result.done) == ("finished", 8)
+    result = bench.run(CLADE, 5)
+    assert (result.campaign.state, result.done) == ("finished", 5)
     assert {variant.status for variant in bench.variants()} <= {"evaluated", "screened_out"}
     whole = sum(bench.outcomes(variant) for variant in bench.variants())
     parents = {variant.parent for variant in bench.variants() if variant.parent}
-    assert bench.ran == whole + len(parents) * 1 + _lost_to_the_cut(bench), "train of each parent once, nothing twice"
-
-
-def _lost_to_the_cut(bench: Bench) -> int:
-    """A cancel lets the task in flight end and keeps its outcome: nothing is run again."""
-    return 0
+    assert bench.ran == whole + len(parents), "one train task of each parent, and nothing twice"
 
 
 def test_two_workers_in_portions_end_with_every_variant_closed(bench: Bench) -> None:
-    result = bench.run(replace(CLADE, workers=2), 6)
-    assert (result.campaign.state, result.done) == ("finished", 6)
+    result = bench.run(replace(CLADE, workers=2), 5)
+    assert (result.campaign.state, result.done) == ("finished", 5)
     assert {variant.status for variant in bench.variants()} <= {"evaluated", "screened_out"}
 
 
 def test_a_lost_portion_waits_for_a_resume(bench: Bench) -> None:
     def lose() -> None:
-        if bench.ran > 24:
+        if bench.ran > 15:
             raise SandboxLost("the daemon went away")
 
     bench.before_task = lose
@@ -264,21 +258,21 @@ def test_a_lost_portion_waits_for_a_resume(bench: Bench) -> None:
 def test_several_benchmarks_become_one_score(
     bench: Bench, aggregate: str, weights: Sequence[float], expected: float
 ) -> None:
-    bench.skills = [20]
+    bench.skills = [12]
     search = SearchConfig(workers=1, aggregate=aggregate, selection="pareto" if aggregate == "pareto" else "best")
     bench.run(search, 1, ("easy", "hard"), weights)
     assert bench.variants()[1].score == pytest.approx(expected)
     assert bench.observer.last is not None
     interval = bench.observer.last.best_interval
     assert interval is not None
-    assert (interval.estimate, interval.n) == (pytest.approx(expected), 40)
+    assert (interval.estimate, interval.n) == (pytest.approx(expected), 24)
     assert interval.low < expected < interval.high
 
 
 def test_islands_and_grid_run_unnoticed_by_the_loop(bench: Bench) -> None:
     search = SearchConfig(workers=1, selection="random", islands=2, migration=3, grid="tokens,size,score,SKILL")
-    result = bench.run(search, 7)
-    assert (result.campaign.state, result.done) == ("finished", 7)
+    result = bench.run(search, 5)
+    assert (result.campaign.state, result.done) == ("finished", 5)
     parents = {variant.step: variant.parent for variant in bench.variants()}
     steps = {variant.id: variant.step for variant in bench.variants()}
     for step, parent in parents.items():
