@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from hyperagent.types import Variant
 SCORED = ("evaluated", "screened_out")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -187,10 +189,10 @@ class _Rows:
         self.candidate = np.zeros(0, dtype=bool)
         self.score = np.zeros(0)
         self.children = np.zeros(0, dtype=np.int64)
-        self.own = np.zeros((0, 2))
-        self.clade = np.zeros((0, 2))
-        self.vector = np.zeros((0, 0))
-        self.tasks = np.zeros((0, 0), dtype=np.float32)
+        self.own: Floats = np.zeros((0, 2))
+        self.clade: Floats = np.zeros((0, 2))
+        self.vector: Floats = np.zeros((0, 0))
+        self.tasks: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
 
     def reserve(self, rows: int) -> None:
         if rows <= len(self.score):
@@ -216,7 +218,7 @@ class _Rows:
         self.tasks[step, columns] = scores
 
 
-def _grown(old: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+def _grown(old: NDArray[Value], shape: tuple[int, ...]) -> NDArray[Value]:
     new = np.zeros(shape, dtype=old.dtype)
     new[tuple(slice(0, length) for length in old.shape)] = old
     return new

@@ -34,13 +34,16 @@ class Front:
         width = len(vector)
         if self._vectors.shape[1] < width:  # tasks that nobody had met: everyone before has 0 there
             self._vectors = np.pad(self._vectors, ((0, 0), (0, width - self._vectors.shape[1])))
-        at_least, at_most = (self._vectors >= vector).all(axis=1), (self._vectors <= vector).all(axis=1)
+        at_least = np.all(self._vectors >= vector, axis=1)
+        at_most = np.all(self._vectors <= vector, axis=1)
         same = np.flatnonzero(at_least & at_most)
         if len(same):
             self.members[int(same[0])].append(step)
         elif not at_least.any():
             self._vectors = np.vstack([self._vectors[~at_most], vector])
-            self.members = [m for m, beaten in zip(self.members, at_most, strict=True) if not beaten] + [[step]]
+            self.members = [m for m, beaten in zip(self.members, at_most.tolist(), strict=True) if not beaten] + [
+                [step]
+            ]
 
 
 class Pareto:

@@ -50,7 +50,8 @@ class ScoreChildProportional(ScoreProportional):
     """
 
     def penalty(self, children: Ints) -> Floats:
-        return 1.0 / (1.0 + children)
+        factor: Floats = 1.0 / (1.0 + children.astype(np.float64))
+        return factor
 
 
 class ScoreChildProportionalCode(ScoreProportional):
@@ -62,9 +63,11 @@ class ScoreChildProportionalCode(ScoreProportional):
 
     def weights(self, scores: Floats, children: Ints) -> Floats:
         exponent = -((children / HALF_LIFE) ** 3)
-        return _sigmoid(scores) * np.exp(exponent - exponent.max())
+        weights: Floats = _sigmoid(scores) * np.exp(exponent - exponent.max())
+        return weights
 
 
 def _sigmoid(scores: Floats) -> Floats:
     top = scores if len(scores) <= TOP else np.partition(scores, len(scores) - TOP)[-TOP:]
-    return 1.0 / (1.0 + np.exp(-STEEPNESS * (scores - top.mean())))
+    value: Floats = 1.0 / (1.0 + np.exp(-STEEPNESS * (scores - top.mean())))
+    return value
