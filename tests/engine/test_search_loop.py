@@ -329,9 +329,23 @@ def test_a_failing_chooser_is_journalled_disabled_and_replaced(bench: Bench, res
     assert asked == [b"SKILL = 2", b"SKILL = 3"]
     assert [event.payload["variant"] for event in failed] == [v.id for v in bench.variants()[:2]]
     assert all(event.payload["reason"] for event in failed)
-    bench.skills = [5]
-    bench.run(PROGRAM_RULE, 3)
-    assert asked == [b"SKILL = 2", b"SKILL = 3", b"SKILL = 4"], "a resume does not ask a disabled chooser again"
+
+
+def test_a_resume_does_not_ask_a_disabled_chooser_again(bench: Bench) -> None:
+    bench.program = {**PROGRAM, "parent_selection.py": SEED_CHOOSER}
+    asked: list[bytes] = []
+
+    def broken(spec: JobSpec, request: RunRequest) -> RunResult:
+        asked.append(spec.program["task_agent.py"])
+        return RunResult("error", error="ValueError")
+
+    bench.choose = broken
+    bench.skills = [2] * 4  # duplicates of the seed, which stays the only one to ask
+    bench.run(PROGRAM_RULE, 1)
+    assert asked == [b"SKILL = 2"]
+    bench.skills = [3, 4]
+    bench.run(PROGRAM_RULE, 2)
+    assert asked == [b"SKILL = 2", b"SKILL = 3"]
 
 
 def test_our_own_failure_is_not_the_choosers(bench: Bench) -> None:
