@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from random import Random
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from hyperagent.types import (
     CallKey,
@@ -40,6 +41,13 @@ from hyperagent.types import (
     Variant,
     VariantStatus,
 )
+
+if TYPE_CHECKING:  # numpy takes longer to import than `--help` may take
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 
 class Session(Protocol):
@@ -225,16 +233,64 @@ class Broker(Protocol):
         """
 
 
+class Candidates(Protocol):
+    """What a selector may know of a campaign: its scored variants in step order, as columns of n rows; never empty.
+
+    Every call copies its column, so ask once per selection.
+    """
+
+    def __len__(self) -> int: ...
+
+    @property
+    def next_step(self) -> int:
+        """The step that the parent is wanted for."""
+
+    @property
+    def arrivals(self) -> Sequence[int]:
+        """Steps of all the campaign's scored variants in the order in which they came; it only ever grows."""
+
+    def at(self, step: int) -> Variant:
+        """The variant of a step."""
+
+    def steps(self) -> Ints: ...
+
+    def scores(self) -> Floats:
+        """In [0, 1]."""
+
+    def children(self) -> Ints:
+        """Number of children, running steps included."""
+
+    def own(self) -> Floats:
+        """Shape (n, 2): the sum of scores of a variant's outcomes, and of what they lack to 1. Reads results."""
+
+    def clades(self) -> Floats:
+        """Shape (n, 2): :meth:`own` summed over a variant and all its descendants. Reads results."""
+
+    def vectors(self) -> Floats:
+        """Shape (n, benchmarks), in [0, 1]. Reads results."""
+
+    def tasks(self) -> Floats:
+        """Shape (n, tasks), in [0, 1]; 0 where a task did not run. Reads tasks."""
+
+    def only(self, rows: Ints) -> Candidates:
+        """These rows of it, ascending; at least one."""
+
+
+Reads = Literal["scores", "results", "tasks"]
+"""How much of its variants' evaluations a selector reads; each word includes those before it."""
+
+
 class ParentSelector(Protocol):
     """Chooses which variant to branch from."""
 
-    def select(self, candidates: Sequence[Variant], children: Mapping[str, int], random: float) -> Variant:
+    @property
+    def reads(self) -> Reads: ...
+
+    def select(self, candidates: Candidates, random: Random) -> Variant:
         """Choose a parent.
 
         Args:
-            candidates: Scored variants with a program, in step order; never empty.
-            children: Variant id -> number of its children, running steps included.
-            random: A draw from [0, 1), the only source of chance.
+            random: Seeded from the campaign's seed and the step: the only source of chance.
         """
 
 

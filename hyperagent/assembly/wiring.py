@@ -248,7 +248,7 @@ class CampaignSession:
         from hyperagent.engine.budget import CampaignMeter
         from hyperagent.engine.campaign import CampaignRunner
         from hyperagent.engine.journal import elapsed
-        from hyperagent.engine.selection import SELECTORS
+        from hyperagent.engine.selection import make_selector
 
         config, archive = wiring.parts.config, wiring.parts.archive
         budget = config.budget
@@ -264,7 +264,7 @@ class CampaignSession:
         self.campaign = campaign
         self._wiring = wiring
         self._runner = CampaignRunner(
-            campaign, wiring.parts, program, SELECTORS[config.search.selection](), meter, observer
+            campaign, wiring.parts, program, make_selector(wiring.parts, campaign.id), meter, observer
         )
 
     def run(self) -> CampaignResult:

@@ -54,6 +54,9 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the campaign.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Random seed.")] = None,
+    selection: Annotated[
+        str | None, typer.Option("--selection", metavar="RULE", help="How parents are chosen, e.g. clade.")
+    ] = None,
     plain: PlainOption = False,
     json: JsonOption = False,
     archive: ArchiveOption = None,
@@ -62,7 +65,8 @@ def run(
     from hyperagent.config import load_config
 
     context = context_of(ctx)
-    flags = [f"{key}={value}" for key, value in (("name", name), ("seed", seed)) if value is not None]
+    named = (("name", name), ("seed", seed), ("search.selection", selection))
+    flags = [f"{key}={value}" for key, value in named if value is not None]
     effective = load_config(config, environment=context.environment, settings=[*(settings or []), *flags])
     if dry_run:
         show_plan(effective, context.assembly.plan(effective), json)

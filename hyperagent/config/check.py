@@ -27,6 +27,7 @@ def check_combinations(config: Config, refuse: Refuse) -> None:
     _check_budget(config, refuse)
     _check_models(config.models, refuse)
     _check_sandbox(config.sandbox, refuse)
+    _check_search(config, refuse)
     if not config.benchmarks:
         raise refuse("benchmarks", "is empty: there would be nothing to score", "add a [[benchmarks]] table")
     names = [benchmark.name for benchmark in config.benchmarks]
@@ -73,6 +74,35 @@ def _check_sandbox(sandbox: SandboxConfig, refuse: Refuse) -> None:
             raise refuse(
                 key, f"= {value!r} is Docker's, the backend is {sandbox.backend}", f"empty it, or set {_BACKEND}"
             )
+
+
+_FEATURE = re.compile(r"tokens|size|score|[A-Z][A-Z0-9_]*")
+
+
+def _check_search(config: Config, refuse: Refuse) -> None:
+    search, several = config.search, len(config.benchmarks) > 1
+    weights = [benchmark.weight for benchmark in config.benchmarks]
+    if search.aggregate == "pareto" and (search.selection != "pareto" or not several):
+        raise refuse(
+            "search.aggregate",
+            "= 'pareto' leaves the choice of parents to the front of several benchmarks",
+            'set search.selection to "pareto" and add a [[benchmarks]] table, or aggregate by mean, min or weighted',
+        )
+    if search.selection == "pareto" and search.front == "benchmarks" and not several:
+        raise refuse("search.front", "= 'benchmarks' needs more than one", 'set it to "tasks", or add a benchmark')
+    if search.aggregate == "weighted" and not any(weights):
+        raise refuse("search.aggregate", "= 'weighted', and every weight is 0", "give a benchmark a weight above 0")
+    if search.aggregate != "weighted" and any(weight != 1 for weight in weights):
+        raise refuse("search.aggregate", f"= {search.aggregate!r} reads no weights", 'set it to "weighted"')
+    for name in search.grid_features:
+        if not _FEATURE.fullmatch(name):
+            raise refuse(
+                "search.grid", f"knows no feature {name!r}", "tokens, size, score, or a CONSTANT of task_agent.py"
+            )
+    if search.islands > 1 and search.selection == "latest":
+        raise refuse(
+            "search.islands", "need a choice of parents, and search.selection is latest", "choose another rule"
+        )
 
 
 def _check_benchmark(benchmark: BenchmarkConfig, key: str, refuse: Refuse) -> None:

@@ -19,7 +19,8 @@ def option(default: Any, doc: str, **limits: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-SELECTIONS = ("score_child_prop", "best", "random", "latest")
+RULES = ("score_child_prop", "score_child_prop_code", "score_prop", "best", "random", "latest", "clade", "pareto")
+SELECTIONS = (*RULES, "program")
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,44 @@ class SearchConfig:
     workers: int = option(2, "Variants made and evaluated at the same time.", minimum=1, maximum=64)
     selection: str = option(
         "score_child_prop",
-        "How a parent is chosen: score_child_prop (the paper's: high score, few children), best, random, latest.",
+        "How a parent is chosen: score_child_prop (the paper's: high score, few children), score_child_prop_code (as "
+        "the code released with it), score_prop (score alone), best, random, latest, clade (promising descendants), "
+        "pareto (no other is better everywhere), program (the newest variant's own parent_selection.py).",
         choices=SELECTIONS,
     )
+    fallback: str = option(
+        "score_child_prop", "selection = program: the rule where a program's own fails.", choices=RULES
+    )
+    portion: int = option(
+        4,
+        "selection = clade: validation tasks per benchmark that a variant is evaluated on at a time, after its screen; "
+        "0 = all at once, before anything else is chosen.",
+        minimum=0,
+    )
+    front: str = option("tasks", "selection = pareto: better on every one of these.", choices=("tasks", "benchmarks"))
+    aggregate: str = option(
+        "mean",
+        "How the scores of several benchmarks become one: mean, min, weighted (by benchmarks.weight), or pareto (not "
+        "at all: selection = pareto decides; tables show the mean).",
+        choices=("mean", "min", "weighted", "pareto"),
+    )
+    islands: int = option(1, "Populations that develop apart, in a ring; 1 = no islands.", minimum=1, maximum=64)
+    migration: int = option(20, "Steps between two visits of an island's best on the next island.", minimum=1)
+    grid: str = option(
+        "",
+        "Features of a quality-diversity grid, separated by commas: tokens (per task), size (of the program), score, "
+        "or a constant of task_agent.py in capitals. Only the best variant of each cell is a parent. Empty = no grid.",
+    )
+
+    @property
+    def grid_features(self) -> tuple[str, ...]:
+        """``grid``, one by one."""
+        return tuple(filter(None, (name.strip() for name in self.grid.split(","))))
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether variants are evaluated in portions, as far as they are promising."""
+        return self.selection == "clade" and self.portion > 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +143,7 @@ class BenchmarkConfig:
     )
     validation: int = option(100, "Validation tasks of the full stage, screen included; 0 = all.", minimum=0)
     train: int = option(40, "Train tasks whose results the meta agent sees; 0 = all.", minimum=0)
+    weight: float = option(1.0, "Share of this benchmark's score where search.aggregate = weighted.", minimum=0)
     test: int = option(150, "Hidden test tasks, read only by reports that are asked for; 0 = all.", minimum=0)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -18,9 +18,11 @@ from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.evaluate import Cancelled, Evaluator, Parts
 from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.journal import SESSION_STARTED, record_mutation, recorded_mutation
-from hyperagent.engine.mutation import Mutator, find_twin, step_draw
+from hyperagent.engine.mutation import Mutator, find_twin, step_random
+from hyperagent.engine.population import SCORED, Population
+from hyperagent.engine.selection import Decoupled
 from hyperagent.errors import BudgetReached, EvaluationsLost, PrerequisiteError
-from hyperagent.evaluation.statistics import mean_interval
+from hyperagent.evaluation.statistics import score_interval
 from hyperagent.protocols import Archive, Observer, ParentSelector
 from hyperagent.types import (
     Campaign,
@@ -30,10 +32,11 @@ from hyperagent.types import (
     ProgramTree,
     Progress,
     Variant,
+    VariantStatus,
 )
 
 T = TypeVar("T")
-SCORED = ("evaluated", "screened_out")
+EVALUATION_CHOSEN = "evaluation_chosen"
 MOST_LOST_IN_A_ROW = 3
 """Steps in a row that our own infrastructure may lose before the session stops instead of burning on."""
 
@@ -70,7 +73,9 @@ class CampaignRunner:
         self._evidence = EvidenceBuilder(parts, self._evaluator)
         # One condition guards everything below; workers wait on it for a step to become free.
         self._changed = threading.Condition(threading.RLock())
-        self._variants: dict[str, Variant] = {}
+        decoupled = self._config.search.decoupled
+        self._population = Population(selector.reads, self._evaluator.results, partial=decoupled)
+        self._schedule = Decoupled(self._config.seed) if decoupled else None
         self._open: list[Variant] = []
         self._busy: dict[int, str] = {}
         self._intervals: dict[str, Interval] = {}
@@ -110,7 +115,7 @@ class CampaignRunner:
         self._session_start = time.monotonic()
         for variant in self._archive.variants(self._campaign.id):
             self._remember(variant)
-            if variant.status in ("mutating", "pending"):
+            if variant.status in ("mutating", "pending") and not self._population.is_candidate(variant.step):
                 self._open.append(variant)
         self._guarded(self._seed_step)
         self._busy.clear()
@@ -185,22 +190,44 @@ class CampaignRunner:
                     step = self._open.pop(0)
                     self._busy[step.step] = "resuming"
                     return step
+                if (further := self._further()) is not None:
+                    return further
                 if self._attempts() >= self._most_steps() or self._done() >= self._target():
-                    return None
-                if self._done() + len(self._busy) < self._target():
+                    if not (self._population.partial and self._busy):
+                        return None
+                elif self._done() + self._in_the_making() < self._target():
                     self._meter.check()
                     return self._new_step()
                 self._changed.wait()
             return None
 
+    def _in_the_making(self) -> int:
+        """Steps in flight that are no candidates yet."""
+        return sum(not self._population.is_candidate(step) for step in self._busy)
+
+    def _further(self) -> Variant | None:
+        """A variant evaluated in part to go on with, where that is worth more than a new one."""
+        if self._schedule is None:
+            return None
+        making = self._in_the_making()
+        room = self._attempts() < self._most_steps() and self._done() + making < self._target()
+        lost = {step for step in self._population.partial if self._population.at(step).id in self._lost}
+        variant = self._schedule.further(self._population, {*self._busy, *lost}, making=making, room=room)
+        if variant is not None:
+            if not self._schedule.settled:
+                self._meter.check()
+            self._busy[variant.step] = "evaluating further"
+            detail = {"variant": variant.id, "evaluations": self._population.evaluations}
+            self._archive.append_event(self._campaign.id, EVALUATION_CHOSEN, detail)
+        return variant
+
     def _new_step(self) -> Variant | None:
         """Select a parent and journal the step. Called with the lock held, so that choices are made one at a time."""
-        candidates = [v for v in self._by_step() if v.status in SCORED]
-        if not candidates:
+        candidates = self._population.candidates()
+        if not len(candidates):
             return None
-        number = max(v.step for v in self._variants.values()) + 1
-        children = Counter(v.parent for v in self._variants.values() if v.parent)
-        parent = self._selector.select(candidates, children, step_draw(self._config.seed, number))
+        number = self._population.next_step
+        parent = self._selector.select(candidates, step_random(self._config.seed, number))
         detail = {"selection": self._config.search.selection, "parent_score": parent.score}
         variant = self._archive.start_step(self._campaign.id, number, parent.id, detail)
         self._remember(variant)
@@ -210,7 +237,7 @@ class CampaignRunner:
     # -- one step --------------------------------------------------------------------------------
 
     def _seed_step(self) -> None:
-        seed = next((v for v in self._variants.values() if v.step == 0), None)
+        seed = self._population.seed
         if seed is None:
             seed = self._archive.start_step(self._campaign.id, 0, None, {})
         self._open = [v for v in self._open if v.step != 0]
@@ -229,7 +256,7 @@ class CampaignRunner:
     def _step(self, variant: Variant) -> None:
         if variant.status == "mutating":
             variant = self._mutate(variant)
-        if variant.status == "pending":
+        if variant.status == "pending" and not (self._schedule and self._in_part(variant, self._schedule)):
             self._evaluate(variant, screen=True)
         self._lost_in_a_row = 0
 
@@ -267,22 +294,40 @@ class CampaignRunner:
         self._remember(variant)
         return variant
 
+    def _in_part(self, variant: Variant, schedule: Decoupled) -> bool:
+        """Evaluate a portion, or close what is evaluated in part; False: nothing is left but to add up."""
+        with self._may_be_lost(variant):
+            if schedule.settled:
+                score, reason = self._evaluator.close(variant, lambda text: self._tell(variant, text))
+                self._finish(variant, "screened_out", score, reason)
+                return True
+            portion = self._config.search.portion
+            if self._evaluator.further(variant, portion, lambda text: self._tell(variant, text)):
+                return False
+        self._remember(variant)
+        return True
+
     def _evaluate(self, variant: Variant, *, screen: bool) -> None:
-        try:
+        with self._may_be_lost(variant):
             score, passed = self._evaluator.validation(
                 variant, screen=screen, report=lambda text: self._tell(variant, text)
             )
+        self._finish(variant, "evaluated" if passed else "screened_out", score)
+
+    @contextmanager
+    def _may_be_lost(self, variant: Variant) -> Iterator[None]:
+        """Note that infrastructure lost an evaluation; it waits for a resume."""
+        try:
+            yield
         except EvaluationsLost:
             if not self._cancelled.is_set():
                 self._lost.add(variant.id)
             raise
         self._lost.discard(variant.id)
+
+    def _finish(self, variant: Variant, status: VariantStatus, score: float, reason: str = "") -> None:
         finished = self._archive.finish_variant(
-            variant.id,
-            "evaluated" if passed else "screened_out",
-            score=score,
-            summary=variant.summary,
-            seconds=variant.seconds,
+            variant.id, status, score=score, reason=reason, summary=variant.summary, seconds=variant.seconds
         )
         with self._changed:
             self._remember(finished)
@@ -292,18 +337,21 @@ class CampaignRunner:
 
     def _remember(self, variant: Variant) -> None:
         with self._changed:
-            self._variants[variant.id] = variant
-            if variant.status in SCORED and variant.id not in self._intervals:
-                self._intervals[variant.id] = validation_interval(self._archive, variant)
+            self._population.record(variant)
 
-    def _by_step(self) -> Sequence[Variant]:
-        return sorted(self._variants.values(), key=lambda v: v.step)
+    def _interval(self, variant: Variant | None) -> Interval | None:
+        """Of the score of one that is shown; kept, because who is best changes rarely and is told often."""
+        if variant is None or variant.status not in SCORED:
+            return None
+        if variant.id not in self._intervals:
+            self._intervals[variant.id] = validation_interval(self._archive, variant, self._evaluator.aggregate)
+        return self._intervals[variant.id]
 
     def _done(self) -> int:
-        return sum(v.step > 0 and v.status in SCORED for v in self._variants.values())
+        return self._population.done
 
     def _attempts(self) -> int:
-        return sum(v.step > 0 for v in self._variants.values())
+        return self._population.attempts
 
     def _target(self) -> int:
         return self._config.budget.variants
@@ -318,9 +366,7 @@ class CampaignRunner:
 
     def _report(self) -> None:
         with self._changed:
-            scored = [v for v in self._by_step() if v.status in SCORED]
-            best = max(scored, key=lambda v: (v.score or 0.0, -v.step), default=None)
-            seed = next((v for v in scored if v.step == 0), None)
+            best, seed = self._population.best, self._population.seed
             done, seconds = self._done(), time.monotonic() - self._session_start
             made = self._session_done
             eta = seconds / made * (self._target() - done) if made else None
@@ -332,8 +378,8 @@ class CampaignRunner:
                     attempts=self._attempts(),
                     in_flight=tuple(sorted(self._busy.items())),
                     best=best,
-                    best_interval=self._intervals.get(best.id) if best else None,
-                    seed_interval=self._intervals.get(seed.id) if seed else None,
+                    best_interval=self._interval(best),
+                    seed_interval=self._interval(seed),
                     spend=self._meter.spent,
                     caps=self._meter.caps,
                     seconds=self._meter.seconds,
@@ -342,12 +388,11 @@ class CampaignRunner:
             )
 
 
-def validation_interval(archive: Archive, variant: Variant) -> Interval:
-    """95% interval of the score over all validation tasks that ran."""
+def validation_interval(archive: Archive, variant: Variant, aggregate: Callable[[Sequence[float]], float]) -> Interval:
+    """95% interval of the score over all validation tasks that ran; ``aggregate`` makes one of several benchmarks."""
     scores = [
-        outcome.score
+        [outcome.score for outcome in archive.outcomes(evaluation.id)]
         for evaluation in archive.evaluations(variant.id)
         if evaluation.split == "validation"
-        for outcome in archive.outcomes(evaluation.id)
     ]
-    return mean_interval(scores)
+    return score_interval([ran for ran in scores if ran], aggregate)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from hyperagent.config import BenchmarkConfig, Config
 from hyperagent.engine.budget import Budget, JobMeter
 from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination, canonical
+from hyperagent.engine.population import Results
 from hyperagent.errors import AllowanceSpent, EvaluationsLost, HyperagentError, ModelLost, SandboxLost
+from hyperagent.evaluation.aggregate import aggregate
 from hyperagent.evaluation.stages import screen_passed, stage_score
 from hyperagent.protocols import Archive, Benchmark, Broker, ModelChannel, Sandbox, Session
 from hyperagent.types import (
@@ -186,7 +188,7 @@ class Evaluator:
         """Screen, then full stage; resumes where an earlier session was cut off.
 
         Returns:
-            The mean score over benchmarks in [0, 1] and whether the screen was passed.
+            The aggregated score over benchmarks in [0, 1] and whether the screen was passed.
         """
         started = [
             self._start(variant, setup, "validation", setup[0].screen if screen else 0) for setup in self._setups()
@@ -195,12 +197,59 @@ class Evaluator:
             self._screen(variant, e, s, report) for e, s in zip(started, self._setups(), strict=True)
         ):
             scores = [self._finish(e, "screened_out") for e in started]
-            return sum(scores) / len(scores), False
+            return self.aggregate(scores), False
         scores = []
         for evaluation, setup in zip(started, self._setups(), strict=True):
             self._run(variant, evaluation, setup, len(evaluation.tasks), "validation", report)
             scores.append(self._finish(evaluation, "finished"))
-        return sum(scores) / len(scores), True
+        return self.aggregate(scores), True
+
+    def further(self, variant: Variant, tasks: int, report: Callable[[str], None]) -> bool:
+        """The screen where it has not run, else ``tasks`` more validation tasks of each benchmark.
+
+        Returns:
+            Whether nothing is left to run, so that :meth:`validation` only adds up: all has run, or the screen failed.
+        """
+        started = [(self._start(variant, setup, "validation", setup[0].screen), setup) for setup in self._setups()]
+        done = [len(self._parts.archive.outcomes(evaluation.id)) for evaluation, _ in started]
+        if any(ran < evaluation.screen for ran, (evaluation, _) in zip(done, started, strict=True)):
+            # As in `validation`, a benchmark whose screen fails spares the ones after it.
+            if not all(self._screen(variant, evaluation, setup, report) for evaluation, setup in started):
+                return True
+            return all(evaluation.screen == len(evaluation.tasks) for evaluation, _ in started)
+        left = False
+        for ran, (evaluation, setup) in zip(done, started, strict=True):
+            upto = min(ran + tasks, len(evaluation.tasks))
+            self._run(variant, evaluation, setup, upto, "validation", report)
+            left = left or upto < len(evaluation.tasks)
+        return not left
+
+    def close(self, variant: Variant, report: Callable[[str], None]) -> tuple[float, str]:
+        """End an evaluation in part; returns the score on what ran, by the published rule, and how much that was."""
+        scores, ran, planned = [], 0, 0
+        for setup in self._setups():
+            evaluation = self._start(variant, setup, "validation", setup[0].screen)
+            self._screen(variant, evaluation, setup, report)
+            scores.append(self._finish(evaluation, "screened_out"))
+            ran += len(self._parts.archive.outcomes(evaluation.id))
+            planned += len(evaluation.tasks)
+        return self.aggregate(scores), f"evaluated on {ran} of {planned} tasks: others were more promising"
+
+    def aggregate(self, scores: Sequence[float]) -> float:
+        """One score in [0, 1] out of one per benchmark, as the configuration says."""
+        weights = [config.weight for config, _ in self._setups()]
+        return aggregate(scores, self._parts.config.search.aggregate, weights)
+
+    def results(self, variant: Variant) -> Results:
+        """What the archive holds of a variant's validation so far."""
+        archive, tasks = self._parts.archive, {}
+        vector = dict.fromkeys((benchmark.name for _, benchmark in self._setups()), 0.0)
+        for evaluation in archive.evaluations(variant.id):
+            if evaluation.split == "validation":
+                ran = {o.task: o.score for o in archive.outcomes(evaluation.id) if o.status != "lost"}
+                vector[evaluation.benchmark] = stage_score(list(ran.values()), len(evaluation.tasks))
+                tasks.update({(evaluation.benchmark, task): score for task, score in ran.items()})
+        return Results(tuple(vector.values()), tasks, self.aggregate(list(vector.values())))
 
     def split(
         self, variant: Variant, split: Split, report: Callable[[str], None], workers: int = 1

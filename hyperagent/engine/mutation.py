@@ -49,9 +49,9 @@ def step_seed(random_seed: int, step: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def step_draw(random_seed: int, step: int) -> float:
-    """The draw in [0, 1) with which a step's parent is selected."""
-    return random.Random(step_seed(random_seed, step)).random()
+def step_random(random_seed: int, step: int) -> random.Random:
+    """The chance with which a step's parent is selected: the same draws for the same campaign seed and step."""
+    return random.Random(step_seed(random_seed, step))
 
 
 _PARSING = threading.Lock()

@@ -65,6 +65,26 @@ def mean_interval(scores: Sequence[float]) -> Interval:
     return Resamples(len(scores)).mean(scores)
 
 
+def score_interval(scores: Sequence[Sequence[float]], aggregate: Callable[[Sequence[float]], float]) -> Interval:
+    """95% interval of a score made of several benchmarks' means: each benchmark's tasks are drawn apart.
+
+    Stratified percentile bootstrap (Efron and Tibshirani 1993, ch. 13); one benchmark is :func:`mean_interval`.
+
+    Args:
+        scores: Per benchmark its scores in [0, 1], none empty.
+        aggregate: Means -> score in [0, 1].
+    """
+    if len(scores) <= 1:
+        return mean_interval(scores[0] if scores else [])
+    means = []
+    for number, part in enumerate(scores):
+        resamples = Resamples(len(part), random_seed=RANDOM_SEED + number)
+        means.append(resamples.each(lambda weights, part=part: weights @ np.asarray(part) / len(part)))  # type: ignore[misc]
+    values = [aggregate(row) for row in np.column_stack(means).tolist()]
+    below, above = (float(value) for value in np.quantile(values[1:], (0.025, 0.975)))
+    return Interval(values[0], min(values[0], below), max(values[0], above), sum(map(len, scores)))
+
+
 def mcnemar(a: Sequence[float], b: Sequence[float]) -> PairedTest:
     """Exact McNemar test: does B solve other tasks than A more often than the reverse?
 
@@ -111,7 +131,9 @@ class Resamples:
     ten, do not believe them.
     """
 
-    def __init__(self, n: int, groups: Sequence[Hashable] = (), resamples: int = RESAMPLES) -> None:
+    def __init__(
+        self, n: int, groups: Sequence[Hashable] = (), resamples: int = RESAMPLES, random_seed: int = RANDOM_SEED
+    ) -> None:
         """``groups``: the group of each of ``n`` tasks; empty = every task is its own."""
         index: dict[Hashable, int] = {}
         member = np.array([index.setdefault(group, len(index)) for group in groups or range(n)], dtype=np.int64)
@@ -120,7 +142,7 @@ class Resamples:
         self.n = n
         self.clustered = len(index) < n
         self._weights = np.empty((resamples, n), dtype=np.uint16)
-        generator = np.random.default_rng(RANDOM_SEED)
+        generator = np.random.default_rng(random_seed)
         for rows in self._slabs():
             counts = _drawn(generator, len(self._weights[rows]), len(index))
             self._weights[rows] = counts[:, member]

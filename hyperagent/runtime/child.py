@@ -14,7 +14,12 @@ from typing import Any
 
 from . import guard
 
-_ENTRIES = {"task": "task_agent:TaskAgent", "meta": "meta_agent:MetaAgent"}
+_ENTRIES = {
+    "task": "task_agent:TaskAgent",
+    "meta": "meta_agent:MetaAgent",
+    "select": "parent_selection:ParentSelector",
+}
+_NEEDED = ("task", "meta")
 _ERROR_CHARACTERS = 4000
 _MAX_FILE_MB = 1024
 
@@ -71,7 +76,7 @@ def _furnish(job: dict[str, Any]) -> None:
 def _answer(job: dict[str, Any]) -> bytes:
     """The result as JSON text: ``{"status": "ok", "value": ...}`` or a status and the last lines of the traceback."""
     try:
-        value = {"task": _task, "meta": _meta, "check": _check}[job["kind"]](job)
+        value = {"task": _task, "meta": _meta, "check": _check, "select": _select}[job["kind"]](job)
         text = json.dumps({"status": "ok", "value": value}, ensure_ascii=False, allow_nan=False)
         return text.encode("utf-8")
     except MemoryError:
@@ -118,8 +123,13 @@ def _meta(job: dict[str, Any]) -> Any:
     return answer if isinstance(answer, (str, dict)) else None
 
 
+def _select(job: dict[str, Any]) -> Any:
+    arguments = job["arguments"]
+    return _agent_class("select")().forward(arguments.get("variants", []), arguments.get("random", 0.0))
+
+
 def _check(job: dict[str, Any]) -> Any:
-    """Compile every module, load both entry points."""
+    """Compile every module, load the entry points that a program must have."""
     modules = []
     for parent, folders, names in os.walk("."):
         folders.sort()
@@ -129,7 +139,7 @@ def _check(job: dict[str, Any]) -> Any:
                 with open(path, "rb") as file:
                     compile(file.read(), path, "exec", dont_inherit=True)
                 modules.append(path)
-    for kind in _ENTRIES:
+    for kind in _NEEDED:
         _agent_class(kind)
     return {"modules": modules}
 

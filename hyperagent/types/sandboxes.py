@@ -86,14 +86,15 @@ class RunRequest:
     Attributes:
         kind: ``task`` calls ``TaskAgent.forward(arguments["inputs"])``; ``meta`` calls
             ``MetaAgent.forward(repo, evidence, arguments["iterations_left"])`` on a working copy of the program;
-            ``check`` imports the program and its entry points.
+            ``check`` imports the program and its entry points; ``select`` calls
+            ``ParentSelector.forward(arguments["variants"], arguments["random"])``.
         arguments: ``{"model": str, ...}``, see ``kind``.
         seconds: Wall-clock limit; the whole process tree is killed when it is over.
         workspace: For ``task``: files of a folder that the program may work in; ``inputs["workspace"]`` names its
             path inside, and its content comes back in ``RunResult.tree``. None = no folder.
     """
 
-    kind: Literal["task", "meta", "check"]
+    kind: Literal["task", "meta", "check", "select"]
     arguments: Mapping[str, Json]
     seconds: float
     workspace: ProgramTree | None = None
@@ -106,7 +107,8 @@ class RunResult:
     An infrastructure failure is no result: it raises :class:`~hyperagent.errors.SandboxLost`.
 
     Attributes:
-        value: For ``task``: the prediction (JSON). For ``check``: ``{"modules": [...]}``. Else None.
+        value: For ``task``: the prediction (JSON). For ``select``: the variant it chose.
+            For ``check``: ``{"modules": [...]}``. Else None.
         tree: With status ``ok``: the edited program for ``meta``, the workspace for ``task`` where there was one.
         transcript: The chat history the program wrote, at most 1 MB.
         error: Last lines of a traceback or a one-line reason; empty for ``ok``.

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from hyperagent.engine.mutation import behaviour, step_draw, step_seed
+from hyperagent.engine.mutation import behaviour, step_random, step_seed
 
 PROGRAM = {"a.py": b"def f(x):\n    return x + 1\n", "program.toml": b"[entry]\n", "README.md": b"old"}
 
@@ -51,7 +51,7 @@ def test_seeds_differ_by_step_and_campaign_and_repeat() -> None:
     seeds = {step_seed(campaign, step) for campaign in range(20) for step in range(20)}
     assert len(seeds) == 400
     assert step_seed(3, 7) == step_seed(3, 7)
-    assert all(0 <= step_draw(1, step) < 1 for step in range(100))
+    assert all(0 <= step_random(1, step).random() < 1 for step in range(100))
 
 
 def test_threads_may_ask_at_once() -> None:
