@@ -19,7 +19,9 @@ def option(default: Any, doc: str, **limits: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-SELECTIONS = ("score_child_prop", "best", "random", "latest")
+SELECTIONS = ("score_child_prop", "best", "random", "latest", "seed")
+MODES = ("dgm-h", "no-self-improve", "no-archive", "dgm", "random-edits", "best-of-n")
+KEPT = ("meta", "task", "both")
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,29 @@ class SearchConfig:
     workers: int = option(2, "Variants made and evaluated at the same time.", minimum=1, maximum=64)
     selection: str = option(
         "score_child_prop",
-        "How a parent is chosen: score_child_prop (the paper's: high score, few children), best, random, latest.",
+        "How a parent is chosen: score_child_prop (the paper's: high score, few children), best, random, latest, seed.",
         choices=SELECTIONS,
+    )
+    mode: str = option(
+        "dgm-h",
+        "What searches: dgm-h (variants rewrite themselves), or with one part taken away: no-self-improve (the seed's "
+        "meta agent rewrites all), no-archive (only the latest is branched from), dgm (a fixed diagnose-then-edit "
+        "mechanism), random-edits (edits drawn without a model), best-of-n (every step starts from the seed).",
+        choices=MODES,
+    )
+
+
+@dataclass(frozen=True)
+class OriginConfig:
+    variant: str = option(
+        "",
+        "A variant of another campaign to start from: an id, CAMPAIGN/STEP, or CAMPAIGN = CAMPAIGN/best, the one whose "
+        "descendants gained most. Empty = start from `program` alone.",
+    )
+    keep: str = option(
+        "both",
+        "What is kept of it: its meta agent, its task agent, or both; the rest is as in `program`.",
+        choices=KEPT,
     )
 
 
@@ -127,9 +150,9 @@ class SandboxConfig:
     backend: str = option(
         "auto",
         "docker (a container per job), bubblewrap (Linux namespaces: no daemon, no root; limits as good as the control "
-        "groups it is given), process (isolates nothing; for tests and like-for-like benchmarks only), or auto = "
-        "docker, else bubblewrap.",
-        choices=("auto", "docker", "bubblewrap", "process"),
+        "groups it is given), process (isolates nothing; for tests and like-for-like benchmarks only), inprocess (not "
+        "even a process: only for programs that no model wrote a line of), or auto = docker, else bubblewrap.",
+        choices=("auto", "docker", "bubblewrap", "process", "inprocess"),
     )
     image: str = option("", "Docker image to use instead of the one `hyperagent sandbox build` makes.")
     pool: int = option(
@@ -150,6 +173,7 @@ class Config:
     program: str = option("seed", "Generation 0: `seed` = the shipped program, or a directory (relative to this file).")
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
+    origin: OriginConfig = field(default_factory=OriginConfig)
     models: ModelsConfig = field(default_factory=ModelsConfig)
     benchmarks: tuple[BenchmarkConfig, ...] = (BenchmarkConfig(),)
     limits: LimitsConfig = field(default_factory=LimitsConfig)

@@ -57,10 +57,18 @@ class Uniform:
         return candidates[min(int(random * len(candidates)), len(candidates) - 1)]
 
 
+class Seed:
+    """Always generation 0, so that no step builds on another."""
+
+    def select(self, candidates: Sequence[Variant], children: Mapping[str, int], random: float) -> Variant:
+        return min(candidates, key=lambda v: v.step)
+
+
 SELECTORS: Mapping[str, Callable[[], ParentSelector]] = {
     "score_child_prop": ScoreChildProportional,
     "best": Best,
     "random": Uniform,
     "latest": Latest,
+    "seed": Seed,
 }
 """Every method by its name in the config."""
