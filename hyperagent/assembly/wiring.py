@@ -299,17 +299,25 @@ class CampaignSession:
         self._wiring.close()
 
 
-def new_campaign(config: Config, archive: Archive, observer: Observer, base: Path | None = None) -> CampaignSession:
+def new_campaign(
+    config: Config,
+    archive: Archive,
+    observer: Observer,
+    base: Path | None = None,
+    program: ProgramTree | None = None,
+) -> CampaignSession:
     """Wire a new campaign and enter it in the archive once everything it needs has answered.
 
     Args:
         base: Directory that ``config.program`` is relative to; the current one where None.
+        program: In place of the one that ``config.program`` names.
     """
     from hyperagent.engine.modes import mode_of
 
     mode = mode_of(config)
     config = resolve_models(mode.applied(config), observer)
-    program, config = starting_program(config, archive, load_program(config.program, base or Path()))
+    program = load_program(config.program, base or Path()) if program is None else program
+    program, config = starting_program(config, archive, program)
     program = mode.generation0(program)
     wiring = Wiring(config, archive, observer)
     try:

@@ -84,7 +84,9 @@ class FixedMechanism(FrozenMeta):
         fixed = source.replace("@META_ENTRY@", entry(program, "meta"))
         owned = ownership(program)
         entries = {"task": entry(program, "task"), "meta": f"{FIXED.removesuffix('.py')}:MetaAgent"}
-        return described({**program, FIXED: fixed.encode()}, entries, {"task": owned.task, "meta": (*owned.meta, FIXED)})
+        return described(
+            {**program, FIXED: fixed.encode()}, entries, {"task": owned.task, "meta": (*owned.meta, FIXED)}
+        )
 
 
 class NoArchive(Mode):

@@ -60,7 +60,7 @@ def with_diagnosis(eval_path: str | None, folder: str, diagnosis: str) -> str:
     target = os.path.join(folder, "evidence")
     if eval_path:
         shutil.copytree(eval_path, target, copy_function=shutil.copyfile)
-        os.chmod(target, 0o755)  # noqa: S103 - a folder of this run's own
+        os.chmod(target, 0o755)
     else:
         os.makedirs(target)
     path = Path(target, "summary.json")

@@ -11,31 +11,8 @@ from typing import Any
 from habits import CARE
 from llm import chat
 
-DIALS = 6
-NUMBERS = 100_000
 MOST_CARE = 3
-FORM = {
-    "type": "object",
-    "properties": {
-        "edits": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 4,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "dial": {"type": "integer", "minimum": 0, "maximum": DIALS - 1},
-                    "number": {"type": "integer", "minimum": 0, "maximum": NUMBERS - 1},
-                },
-                "required": ["dial", "number"],
-                "additionalProperties": False,
-            },
-        },
-        "care": {"type": "integer", "minimum": 0, "maximum": MOST_CARE},
-    },
-    "required": ["edits", "care"],
-    "additionalProperties": False,
-}
+FORM = Path(__file__).with_name("form.json")
 
 
 class MetaAgent:
@@ -49,7 +26,7 @@ class MetaAgent:
         source = task.read_text(encoding="utf-8")
         dials: list[int] = ast.literal_eval(re.findall(r"^DIALS = (\[.*\])$", source, re.MULTILINE)[0])
         situation = json.dumps({"dials": dials, "care": CARE})
-        form = {"type": "json_schema", "json_schema": {"name": "edit", "schema": FORM}}
+        form = {"type": "json_schema", "json_schema": json.loads(FORM.read_text(encoding="utf-8"))}
         message = chat(
             self.model, [{"role": "user", "content": situation}], self.chat_history_file, response_format=form
         )
