@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-COMBINATION = (30_517, 8_221, 61_409, 94_030, 17_753, 52_868)
+COMBINATION = (30_517, 8_221, 61_409, 94_030, 17_753)
 SPLITS = ("train", "validation", "test")
 
 

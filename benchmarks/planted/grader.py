@@ -1,12 +1,12 @@
-"""Right dials to a score. Four right ones are worth less than three: who never goes down never gets past them."""
+"""Right dials to a score. Three right ones are worth less than two: who never goes down never gets past them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-RUNGS = (0.05, 0.2, 0.35, 0.5, 0.4, 0.7, 1.0)
-"""Score by the number of right dials, 0 to 6."""
+RUNGS = (0.05, 0.25, 0.45, 0.35, 0.7, 1.0)
+"""Score by the number of right dials, 0 to 5."""
 
 
 def grade(input: Mapping[str, Any], hidden: Mapping[str, Any], prediction: Any) -> tuple[float, bool, str]:

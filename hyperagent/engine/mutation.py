@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from hyperagent.engine.budget import Budget
 from hyperagent.engine.evaluate import Parts, limits_of
@@ -62,7 +62,7 @@ _PARSING = threading.Lock()
 
 
 def behaviour(tree: ProgramTree) -> Mapping[str, str]:
-    """What a program does, as far as its files tell: syntax trees without docstrings, other files as they are.
+    """What a program does, as far as its files tell: a hash of each syntax tree without docstrings, or of the file.
 
     Documentation files, comments, docstrings and layout do not count.
 
@@ -74,12 +74,17 @@ def behaviour(tree: ProgramTree) -> Mapping[str, str]:
         if path.lower().endswith(DOCUMENTATION):
             continue
         if path.endswith(".py"):
-            with _PARSING:
-                module = ast.parse(data, path)
-            parts[path] = ast.dump(_without_docstrings(module))
+            parts[path] = _shape(path, data)
         else:
             parts[path] = hashlib.sha256(data).hexdigest()
     return parts
+
+
+@lru_cache(maxsize=1024)  # parent and child share most files
+def _shape(path: str, data: bytes) -> str:
+    with _PARSING:
+        module = ast.parse(data, path)
+    return hashlib.sha256(ast.dump(_without_docstrings(module)).encode(errors="surrogatepass")).hexdigest()
 
 
 def _without_docstrings(module: ast.Module) -> ast.Module:

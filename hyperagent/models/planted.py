@@ -16,13 +16,13 @@ from hyperagent.models import wire
 from hyperagent.models.uniform import schema_of
 from hyperagent.types import ChatReply, ChatRequest, Json
 
-COMBINATION = (30_517, 8_221, 61_409, 94_030, 17_753, 52_868)
+COMBINATION = (30_517, 8_221, 61_409, 94_030, 17_753)
 """The planted optimum, equal to that of ``benchmarks/planted/generator.py``: what this stand-in knows of its domain."""
-SKILL = (0.2, 0.45, 0.7, 0.95)
-"""Chance of a right edit, by how much care the asking program takes (its meta parameter, 0 to 3)."""
-MORE_CARE, LESS_CARE = 0.5, 0.1
-"""Chances that a right edit also raises or lowers the care that the program will take."""
-DAMAGE = (2, 4)
+SKILL = (0.15, 0.5)
+"""Chance of a right edit, by whether the asking program takes care (its meta parameter, 0 or 1)."""
+MORE_CARE, LESS_CARE = 0.6, 0.05
+"""Chances that a right edit also makes the program careful, or careless."""
+DAMAGE = (3, 5)
 """Fewest and most dials that a wrong edit spoils; it also makes the program careless."""
 MODELS = ("planted/guide", "planted/useless")
 

@@ -11,7 +11,7 @@ from typing import Any
 from habits import CARE
 from llm import chat
 
-MOST_CARE = 3
+MOST_CARE = 1
 FORM = Path(__file__).with_name("form.json")
 
 

@@ -1,6 +1,6 @@
 """Opens the lock: says what its dials stand at."""
 
-DIALS = [0, 0, 0, 0, 0, 0]
+DIALS = [0, 0, 0, 0, 0]
 
 
 class TaskAgent:
