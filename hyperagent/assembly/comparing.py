@@ -80,9 +80,9 @@ class ModeComparison:
     ``run`` once. ``request_stop`` and ``cancel`` may come from a signal.
 
     Args:
-        config: Its seed and mode are replaced.
+        config: Its mode is replaced, and its seed counted up.
         modes: In the order wanted; the reference and the control are added where they are missing.
-        repeats: Seeds 1 to this.
+        repeats: As many seeds, from that of the config on.
         split: Where the variant that is best on validation is scored for the comparison.
     """
 
@@ -112,7 +112,8 @@ class ModeComparison:
         names = {campaign.name: campaign for campaign in self._archive.campaigns()}
         total, done = len(self._modes) * self._repeats, 0
         found: dict[str, list[Repeat]] = {mode: [] for mode in self._modes}
-        for seed in range(1, self._repeats + 1):  # modes inside: what is there so far is balanced
+        first = self._config.seed
+        for seed in range(first, first + self._repeats):  # modes inside: what is there so far is balanced
             for mode in self._modes:
                 config = self._of(mode, seed)
                 campaign = self._campaign(config, names.get(config.name))

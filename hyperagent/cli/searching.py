@@ -35,9 +35,9 @@ class _Lines(PlainObserver):
 
 def compare_modes(
     ctx: typer.Context,
-    config: Annotated[Path, typer.Argument(help="TOML file; its seed and mode are replaced.")],
+    config: Annotated[Path, typer.Argument(help="TOML file; its mode is replaced, its seed counted up.")],
     repeats: Annotated[
-        int, typer.Option("--repeats", min=1, max=1000, help="Campaigns of each mode, seeds 1 to N.")
+        int, typer.Option("--repeats", min=1, max=1000, help="Campaigns of each mode, one seed each.")
     ] = 5,
     modes: Annotated[str, typer.Option("--modes", metavar="A,B,...", help="Modes; empty = all.")] = "",
     split: Annotated[

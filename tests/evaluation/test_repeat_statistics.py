@@ -28,7 +28,10 @@ def test_wilcoxon_counts_every_sign_pattern_ties_and_zeros_included(seed: int) -
     b = [float(chance.randrange(5)) for _ in range(9)]
     found = wilcoxon(a, b)
     assert found.p_value == pytest.approx(by_hand([y - x for x, y in zip(a, b, strict=True)]))
-    assert (found.wins, found.losses) == (sum(y > x for x, y in zip(a, b)), sum(y < x for x, y in zip(a, b)))
+    assert (found.wins, found.losses) == (
+        sum(y > x for x, y in zip(a, b, strict=True)),
+        sum(y < x for x, y in zip(a, b, strict=True)),
+    )
 
 
 def test_wilcoxon_agrees_with_scipy_where_nothing_is_tied() -> None:
