@@ -53,7 +53,7 @@ class Mode:
 
 
 class FrozenMeta(Mode):
-    """``no-self-improve``: generation 0 rewrites every variant; what an edit does to files of the meta agent is dropped.
+    """``no-self-improve``: generation 0 rewrites every variant; edits of the meta agent's files are dropped.
 
     Generation 0 runs from files of its own, so nothing in a variant, a new file included, can reach it. Whose file is
     whose is what generation 0's ``program.toml`` says; files of both parts may change, and serve the task agent only.

@@ -1,4 +1,4 @@
-"""Which part of an agent a file belongs to, as its ``program.toml`` says, and what follows for keeping one part of it."""
+"""Which part of an agent a file belongs to, as its ``program.toml`` says, and how one part is kept."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def wilcoxon(a: Sequence[float], b: Sequence[float]) -> PairedTest:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for being several, in their order (Holm 1979, Scandinavian Journal of Statistics 6:65-70)."""
+    """The p-values adjusted for being several, in order (Holm 1979, Scandinavian Journal of Statistics 6:65-70)."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for place, index in enumerate(order):

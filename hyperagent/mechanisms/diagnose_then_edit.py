@@ -1,7 +1,7 @@
 """A fixed way to rewrite programs: first a diagnosis, in a call of its own, then one edit by the program's meta agent.
 
-It stands beside generation 0 and rewrites every variant; what variants change about rewriting is never used (the fixed
-mechanism that the Darwin Gödel Machine has: Zhang et al. 2025, arXiv 2505.22954, and the DGM baseline of arXiv 2603.19461).
+It stands beside generation 0 and rewrites every variant; what variants change about rewriting is never used. That is
+the fixed mechanism of the Darwin Gödel Machine (Zhang et al. 2025, arXiv 2505.22954), a baseline of arXiv 2603.19461.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Doubles that edit the program of the benchmark ``planted``: a guide of limited skill, and one that is no use.
 
-They stand in for a language model where a search itself is tested. What they say is a function of the request alone (its
-``seed`` included), so campaigns with them repeat exactly. What they are asked, and what an answer does, is the business of
-the program in ``benchmarks/planted/program``.
+They stand in for a language model where a search itself is tested. What they say is a function of the request alone
+(its ``seed`` included), so campaigns with them repeat exactly. What they are asked, and what an answer does, is the
+business of the program in ``benchmarks/planted/program``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Programs in the engine's own process: a double for synthetic landscapes, a hundred times cheaper than a sandbox.
+"""Programs in the engine's own process: a double for synthetic landscapes, far cheaper than a sandbox.
 
-It isolates nothing and cannot even end a run, so ``assembly`` hands it out only where no model can write code: edits come
-from a shipped double or are drawn at random from a schema, and the program decides which forms they take.
+It isolates nothing and cannot even end a run, so ``assembly`` hands it out only where no model can write code: edits
+come from a shipped double or are drawn at random from a schema, and the program decides which forms they take.
 """
 
 from __future__ import annotations
