@@ -1,8 +1,8 @@
 """Tells searches apart on a planted landscape, and prints Markdown: ``scripts/bench planted``.
 
-Every mode runs with the same budget and seeds on ``benchmarks/planted``, once with a double that is of some help and once
-with one that is none. Exit code 1 where ``dgm-h`` does not beat its ablations at p < 0.05, or where the useless double
-seems to help: either can happen. Programs run in this process, so the figures are about searches, not about sandboxes.
+Every mode runs with the same budget and seeds on ``benchmarks/planted``, once with a double that is of some help and
+once with one that is none. Exit code 1 where ``dgm-h`` does not beat its ablations at p < 0.05, or where the useless
+double seems to help: either can happen. Programs run in this process, so the figures are about searches alone.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from hyperagent.report.table import facts, interval, spending, table
 from hyperagent.report.text import clean
 
 if TYPE_CHECKING:
-    from hyperagent.cli.context import Comparison, Improvement
+    from hyperagent.cli.searches import Comparison, Improvement
     from hyperagent.types import Interval, PairedTest, Progress
 
 
