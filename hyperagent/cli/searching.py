@@ -79,7 +79,7 @@ def _show_comparison(found: Comparison) -> None:
     ]
     headers = ("mode", "n", f"{found.split} median", "generation 0", "gain p", "spent")
     write(table(headers, rows, columns(), frozenset({"n"})))
-    rows = [
+    lines = [
         (
             f"{pair.reference} - {pair.other}",
             _signed(pair.difference),
@@ -89,7 +89,7 @@ def _show_comparison(found: Comparison) -> None:
         )
         for pair in found.pairs
     ]
-    write(["", *table(("paired by seed", "median difference", "won : lost", "p", "p (Holm)"), rows, columns())])
+    write(["", *table(("paired by seed", "median difference", "won : lost", "p", "p (Holm)"), lines, columns())])
     say("medians with 95% bootstrap intervals; exact Wilcoxon signed-rank tests, two-sided")
 
 

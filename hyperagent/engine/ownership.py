@@ -68,7 +68,7 @@ def with_part(program: ProgramTree, other: ProgramTree, part: Literal["task", "m
     own, others = ownership(program), ownership(other)
     kept = {path: data for path, data in program.items() if own.of(path) != part}
     taken = {path: data for path, data in other.items() if others.of(path) == part}
-    lists = {"task": own.task, "meta": own.meta, part: getattr(others, part)}
+    lists: dict[str, tuple[str, ...]] = {"task": own.task, "meta": own.meta, part: getattr(others, part)}
     entries = {name: entry(other if name == part else program, name) for name in ENTRIES}
     return described({**kept, **taken}, entries, lists)
 
