@@ -44,6 +44,7 @@ FLOORS: dict[str, set[str]] = {
     "runtime": set(),
     "examining": set(),
     "seed": set(),
+    "mechanisms": set(),
 }
 """Room -> rooms it may import beside itself."""
 

@@ -8,6 +8,7 @@ looks at the machine. Heavy imports (Docker, SQLAlchemy) happen inside the funct
 
 from hyperagent.assembly.benching import BenchmarkRun, BenchmarkRunner
 from hyperagent.assembly.checks import Check, doctor, sandbox_checks
+from hyperagent.assembly.comparing import Comparison, ModeComparison
 from hyperagent.assembly.costs import (
     CostRow,
     Costs,
@@ -16,6 +17,7 @@ from hyperagent.assembly.costs import (
     export_calls,
     recorded_calls,
 )
+from hyperagent.assembly.improvement import Improvement, ImprovementRunner
 from hyperagent.assembly.packs import (
     PackFacts,
     benchmark_facts,
@@ -59,8 +61,12 @@ __all__ = [
     "BenchmarkRun",
     "BenchmarkRunner",
     "Check",
+    "Comparison",
     "CostRow",
     "Costs",
+    "Improvement",
+    "ImprovementRunner",
+    "ModeComparison",
     "ModelRow",
     "PackFacts",
     "PackRow",

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import hyperagent
 from hyperagent.assembly.costs import PricedClient, check_prices
+from hyperagent.assembly.transfer import TRANSFERRED, starting_program
 from hyperagent.config import BenchmarkConfig, Config, from_json, to_json
 from hyperagent.errors import ConfigError, SandboxUnavailable
 from hyperagent.protocols import Archive, Benchmark, ModelClient, Observer, Sandbox
@@ -130,13 +131,13 @@ class Wiring:
 @contextmanager
 def model_client(config: Config) -> Iterator[ModelClient]:
     """The model client of a campaign: local models, random edits, or any LiteLLM provider, by the model's prefix."""
-    from hyperagent.models import LiteLLMClient, LocalModels, Prices, RoutingClient, UniformClient
+    from hyperagent.models import LiteLLMClient, LocalModels, PlantedClient, Prices, RoutingClient, UniformClient
 
     models = config.models
     prices = Prices(models.price_prompt, models.price_completion)
     with LocalModels() as local:
         own = PricedClient(local, models.price_prompt, models.price_completion)
-        routes: dict[str, ModelClient] = {"local": own, "random": UniformClient()}
+        routes: dict[str, ModelClient] = {"local": own, "random": UniformClient(), "planted": PlantedClient()}
         for name in config.models.fallback_models:
             if not name.startswith(("local/", "random/")):
                 routes[name] = LiteLLMClient("", prices)  # at its own provider, not at the first model's address
@@ -149,7 +150,7 @@ def make_sandbox(config: Config, archive: Path) -> Sandbox:
     Raises:
         SandboxUnavailable: ``auto`` found neither.
     """
-    from hyperagent.sandbox import BubblewrapSandbox, DockerSandbox, ProcessSandbox
+    from hyperagent.sandbox import BubblewrapSandbox, DockerSandbox, InProcessSandbox, ProcessSandbox
 
     owner = owner_of(archive)
     backend = config.sandbox.backend
@@ -157,9 +158,27 @@ def make_sandbox(config: Config, archive: Path) -> Sandbox:
         backend = choose_backend(config)
     if backend == "process":
         return ProcessSandbox(owner)
+    if backend == "inprocess":
+        check_no_model_writes(config)
+        return InProcessSandbox()
     if backend == "bubblewrap":
         return BubblewrapSandbox(owner)
     return DockerSandbox(owner, config.sandbox.image, pool=config.sandbox.pool, runtime=config.sandbox.runtime)
+
+
+def check_no_model_writes(config: Config) -> None:
+    """Refuse to run what a model wrote inside the engine itself: a shipped double fills in a program's own forms.
+
+    Raises:
+        ConfigError: A model of the campaign is none of the doubles.
+    """
+    models = config.models
+    for model in (models.mutation or models.model, models.evaluation or models.model, *models.fallback_models):
+        if not model.startswith(("planted/", "random/", "none/")):
+            raise ConfigError(
+                f"sandbox.backend = inprocess: {model} could write code that runs inside the engine",
+                hint="it takes models named planted/... and random/... only; else use docker, bubblewrap or process",
+            )
 
 
 def choose_backend(config: Config) -> str:
@@ -280,20 +299,34 @@ class CampaignSession:
         self._wiring.close()
 
 
-def new_campaign(config: Config, archive: Archive, observer: Observer, base: Path | None = None) -> CampaignSession:
+def new_campaign(
+    config: Config,
+    archive: Archive,
+    observer: Observer,
+    base: Path | None = None,
+    program: ProgramTree | None = None,
+) -> CampaignSession:
     """Wire a new campaign and enter it in the archive once everything it needs has answered.
 
     Args:
         base: Directory that ``config.program`` is relative to; the current one where None.
+        program: In place of the one that ``config.program`` names.
     """
-    program = load_program(config.program, base or Path())
-    config = resolve_models(config, observer)
+    from hyperagent.engine.modes import mode_of
+
+    mode = mode_of(config)
+    config = resolve_models(mode.applied(config), observer)
+    program = load_program(config.program, base or Path()) if program is None else program
+    program, config = starting_program(config, archive, program)
+    program = mode.generation0(program)
     wiring = Wiring(config, archive, observer)
     try:
         wiring.preflight()
         config = replace(config, benchmarks=tuple(entry for entry, _ in wiring.parts.benchmarks))
         stored = {**to_json(config), "program_files": archive.put_blob(pack_program(program))}
         campaign = archive.create_campaign(config.name, config.seed, stored)
+        if config.origin.variant:
+            archive.append_event(campaign.id, TRANSFERRED, to_json(config)["origin"])
         return CampaignSession(wiring, campaign, program, observer)
     except BaseException:
         wiring.close()

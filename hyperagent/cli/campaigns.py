@@ -26,7 +26,14 @@ from hyperagent.cli.context import (
 from hyperagent.cli.live import Watcher, watcher
 from hyperagent.cli.output import emit, say, write
 from hyperagent.cli.views import show_finish
-from hyperagent.errors import BudgetReached, EvaluationsLost, HyperagentError, NotFoundError, PrerequisiteError
+from hyperagent.errors import (
+    BudgetReached,
+    EvaluationsLost,
+    HyperagentError,
+    NotFoundError,
+    PrerequisiteError,
+    UsageError,
+)
 from hyperagent.report.table import best_variant, facts
 from hyperagent.report.text import clean
 
@@ -57,6 +64,13 @@ def run(
     selection: Annotated[
         str | None, typer.Option("--selection", metavar="RULE", help="How parents are chosen, e.g. clade.")
     ] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="What searches: dgm-h, or an ablation of it.")] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", metavar="CAMPAIGN[/STEP]", help="Start from a program of another campaign.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option("--keep", metavar="PART", help="With --from: meta, task, or both (default) of it.")
+    ] = None,
     plain: PlainOption = False,
     json: JsonOption = False,
     archive: ArchiveOption = None,
@@ -65,8 +79,17 @@ def run(
     from hyperagent.config import load_config
 
     context = context_of(ctx)
-    named = (("name", name), ("seed", seed), ("search.selection", selection))
-    flags = [f"{key}={value}" for key, value in named if value is not None]
+    if keep is not None and origin is None:
+        raise UsageError("--keep says what is kept of --from", hint="name a campaign with --from")
+    given = {
+        "name": name,
+        "seed": seed,
+        "search.selection": selection,
+        "search.mode": mode,
+        "origin.variant": origin,
+        "origin.keep": keep,
+    }
+    flags = [f"{key}={value}" for key, value in given.items() if value is not None]
     effective = load_config(config, environment=context.environment, settings=[*(settings or []), *flags])
     if dry_run:
         show_plan(effective, context.assembly.plan(effective), json)

@@ -18,6 +18,7 @@ import typer
 from hyperagent.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from hyperagent.cli.searches import ComparisonRunner, ImprovementRunner
     from hyperagent.config import Config
     from hyperagent.protocols import Archive, Observer
     from hyperagent.types import (
@@ -298,6 +299,12 @@ class Assembly(Protocol):
         controls: bool,
         report: Callable[[str, int, int], None],
     ) -> BenchmarkRunner: ...
+    def ModeComparison(  # noqa: N802 - a class of the assembly
+        self, config: Config, archive: Archive, observer: Observer, *, modes: Sequence[str], repeats: int, split: Split
+    ) -> ComparisonRunner: ...
+    def ImprovementRunner(  # noqa: N802 - a class of the assembly
+        self, source: str, config: Config | None, archive: Archive, observer: Observer, *, k: int
+    ) -> ImprovementRunner: ...
     def score_predictions(
         self,
         config: Config,

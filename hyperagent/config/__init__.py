@@ -9,6 +9,7 @@ from hyperagent.config.schema import (
     Config,
     LimitsConfig,
     ModelsConfig,
+    OriginConfig,
     SandboxConfig,
     SearchConfig,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Config",
     "LimitsConfig",
     "ModelsConfig",
+    "OriginConfig",
     "SandboxConfig",
     "SearchConfig",
     "all_keys",

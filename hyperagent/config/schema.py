@@ -19,8 +19,12 @@ def option(default: Any, doc: str, **limits: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-RULES = ("score_child_prop", "score_child_prop_code", "score_prop", "best", "random", "latest", "clade", "pareto")
+RULES = (
+    "score_child_prop", "score_child_prop_code", "score_prop", "best", "random", "latest", "seed", "clade", "pareto",
+)  # fmt: skip
 SELECTIONS = (*RULES, "program")
+MODES = ("dgm-h", "no-self-improve", "no-archive", "dgm", "random-edits", "best-of-n")
+KEPT = ("meta", "task", "both")
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,9 @@ class SearchConfig:
     selection: str = option(
         "score_child_prop",
         "How a parent is chosen: score_child_prop (the paper's: high score, few children), score_child_prop_code (as "
-        "the code released with it), score_prop (score alone), best, random, latest, clade (promising descendants), "
-        "pareto (no other is better everywhere), program (the newest variant's own parent_selection.py).",
+        "the code released with it), score_prop (score alone), best, random, latest, seed (generation 0), clade "
+        "(promising descendants), pareto (no other is better everywhere), program (the newest variant's own "
+        "parent_selection.py).",
         choices=SELECTIONS,
     )
     fallback: str = option(
@@ -80,6 +85,13 @@ class SearchConfig:
         "Features of a quality-diversity grid, separated by commas: tokens (per task), size (of the program), score, "
         "or a constant of task_agent.py in capitals. Only the best variant of each cell is a parent. Empty = no grid.",
     )
+    mode: str = option(
+        "dgm-h",
+        "What searches: dgm-h (variants rewrite themselves), or with one part taken away: no-self-improve (the seed's "
+        "meta agent rewrites all), no-archive (only the latest is branched from), dgm (a fixed diagnose-then-edit "
+        "mechanism), random-edits (edits drawn without a model), best-of-n (every step starts from the seed).",
+        choices=MODES,
+    )
 
     @property
     def grid_features(self) -> tuple[str, ...]:
@@ -90,6 +102,20 @@ class SearchConfig:
     def decoupled(self) -> bool:
         """Whether variants are evaluated in portions, as far as they are promising."""
         return self.selection == "clade" and self.portion > 0
+
+
+@dataclass(frozen=True)
+class OriginConfig:
+    variant: str = option(
+        "",
+        "A variant of another campaign to start from: an id, CAMPAIGN/STEP, or CAMPAIGN = CAMPAIGN/best, the one whose "
+        "descendants gained most. Empty = start from `program` alone.",
+    )
+    keep: str = option(
+        "both",
+        "What is kept of it: its meta agent, its task agent, or both; the rest is as in `program`.",
+        choices=KEPT,
+    )
 
 
 @dataclass(frozen=True)
@@ -164,9 +190,9 @@ class SandboxConfig:
     backend: str = option(
         "auto",
         "docker (a container per job), bubblewrap (Linux namespaces: no daemon, no root; limits as good as the control "
-        "groups it is given), process (isolates nothing; for tests and like-for-like benchmarks only), or auto = "
-        "docker, else bubblewrap.",
-        choices=("auto", "docker", "bubblewrap", "process"),
+        "groups it is given), process (isolates nothing; for tests and like-for-like benchmarks only), inprocess (not "
+        "even a process: only for programs that no model wrote a line of), or auto = docker, else bubblewrap.",
+        choices=("auto", "docker", "bubblewrap", "process", "inprocess"),
     )
     image: str = option("", "Docker image to use instead of the one `hyperagent sandbox build` makes.")
     pool: int = option(
@@ -187,6 +213,7 @@ class Config:
     program: str = option("seed", "Generation 0: `seed` = the shipped program, or a directory (relative to this file).")
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
+    origin: OriginConfig = field(default_factory=OriginConfig)
     models: ModelsConfig = field(default_factory=ModelsConfig)
     benchmarks: tuple[BenchmarkConfig, ...] = (BenchmarkConfig(),)
     limits: LimitsConfig = field(default_factory=LimitsConfig)

@@ -19,6 +19,7 @@ _SECTIONS = {
     "budget.variant": "Caps on each variant: its mutation and all its tasks. Where one is reached, further calls fail.",
     "budget.task": "Caps on each run of a task. A task that reaches one has failed; nothing else ends.",
     "search": "How variants are chosen and made.",
+    "origin": "Where generation 0 comes from, beside `program`.",
     "models": "Which models rewrite programs and solve tasks. Keys come from the provider's usual variables.",
     "benchmarks": "What variants are scored on; repeat the table for more benchmarks.",
     "limits": "Hard limits of every sandbox.",

@@ -228,7 +228,8 @@ class CampaignRunner:
             return None
         number = self._population.next_step
         parent = self._selector.select(candidates, step_random(self._config.seed, number))
-        detail = {"selection": self._config.search.selection, "parent_score": parent.score}
+        search = self._config.search
+        detail = {"mode": search.mode, "selection": search.selection, "parent_score": parent.score}
         variant = self._archive.start_step(self._campaign.id, number, parent.id, detail)
         self._remember(variant)
         self._busy[number] = f"mutating {parent.step}"
@@ -248,7 +249,9 @@ class CampaignRunner:
                     f"the seed program does not load: {failure}",
                     hint="mend the program named by `program` in the config",
                 )
-            seed = self._archive.commit_program(seed.id, self._seed_program, "generation 0")
+            origin = self._config.origin
+            source = f"\n\nFrom: {origin.variant}\nKeep: {origin.keep}" if origin.variant else ""
+            seed = self._archive.commit_program(seed.id, self._seed_program, f"generation 0{source}")
         self._remember(seed)
         if seed.status == "pending":
             self._evaluate(seed, screen=False)

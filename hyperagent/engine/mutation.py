@@ -10,9 +10,11 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 from hyperagent.engine.budget import Budget
 from hyperagent.engine.evaluate import Parts, limits_of
+from hyperagent.engine.modes import mode_of
 from hyperagent.errors import AllowanceSpent, SandboxLost
 from hyperagent.protocols import Archive
 from hyperagent.types import JobSpec, Json, ProgramTree, RunRequest, RunResult, Variant, VariantStatus
@@ -60,7 +62,7 @@ _PARSING = threading.Lock()
 
 
 def behaviour(tree: ProgramTree) -> Mapping[str, str]:
-    """What a program does, as far as its files tell: syntax trees without docstrings, other files as they are.
+    """What a program does, as far as its files tell: a hash of each syntax tree without docstrings, or of the file.
 
     Documentation files, comments, docstrings and layout do not count.
 
@@ -72,12 +74,17 @@ def behaviour(tree: ProgramTree) -> Mapping[str, str]:
         if path.lower().endswith(DOCUMENTATION):
             continue
         if path.endswith(".py"):
-            with _PARSING:
-                module = ast.parse(data, path)
-            parts[path] = ast.dump(_without_docstrings(module))
+            parts[path] = _shape(path, data)
         else:
             parts[path] = hashlib.sha256(data).hexdigest()
     return parts
+
+
+@lru_cache(maxsize=1024)  # parent and child share most files
+def _shape(path: str, data: bytes) -> str:
+    with _PARSING:
+        module = ast.parse(data, path)
+    return hashlib.sha256(ast.dump(_without_docstrings(module)).encode(errors="surrogatepass")).hexdigest()
 
 
 def _without_docstrings(module: ast.Module) -> ast.Module:
@@ -97,6 +104,8 @@ class Mutator:
         self._parts = parts
         self._meter = meter
         self._random_seed = random_seed
+        self._mode = mode_of(parts.config)
+        self._seeds: dict[str, ProgramTree] = {}
 
     def mutate(
         self, variant: Variant, program: ProgramTree, evidence: ProgramTree, iterations_left: int
@@ -112,7 +121,31 @@ class Mutator:
         return MutationResult(status, tree, reason, summary, result.seconds, result.transcript)
 
     def rerun(self, variant: Variant, program: ProgramTree, evidence: ProgramTree, iterations_left: int) -> RunResult:
-        """The bare run of the meta agent, which is also what replay repeats."""
+        """The run of the meta agent, which is also what replay repeats.
+
+        The mode says which program's meta agent runs over a copy of ``program``, and what of its edit is kept.
+        """
+        seed_program = partial(self._generation0, variant.campaign)
+        rewriter = self._mode.rewriter(program, seed_program)
+        result = self._run(variant, program, rewriter, evidence, iterations_left)
+        if result.tree is None:
+            return result
+        return replace(result, tree=self._mode.kept(program, result.tree, seed_program))
+
+    def _generation0(self, campaign: str) -> ProgramTree:
+        if campaign not in self._seeds:
+            archive = self._parts.archive
+            self._seeds[campaign] = archive.read_tree(archive.variant(f"{campaign}/0").commit)
+        return self._seeds[campaign]
+
+    def _run(
+        self,
+        variant: Variant,
+        program: ProgramTree,
+        rewriter: ProgramTree,
+        evidence: ProgramTree,
+        iterations_left: int,
+    ) -> RunResult:
         config = self._parts.config
         job = mutation_job(variant.campaign, variant.step)
         seed = step_seed(self._random_seed, variant.step)
@@ -132,7 +165,9 @@ class Mutator:
             meter=self._meter.job(variant.id, job),
             defaults=defaults,
         ) as channel:
-            spec = JobSpec(job, program, evidence, channel.directory, limits_of(config), environment)
+            subject = None if rewriter is program else program
+            limits = limits_of(config)
+            spec = JobSpec(job, rewriter, evidence, channel.directory, limits, environment, subject=subject)
             with self._parts.sandbox.session(spec) as session:
                 channel.begin("mutate")
                 arguments = {"model": models.mutation, "iterations_left": iterations_left}

@@ -6,6 +6,7 @@ from hyperagent.models.client import LiteLLMClient, Prices
 from hyperagent.models.embedding import Embedder, EmbeddingReply, EmbeddingRequest
 from hyperagent.models.local import LocalModels
 from hyperagent.models.payment import UselessReply
+from hyperagent.models.planted import PlantedClient
 from hyperagent.models.pull import pull
 from hyperagent.models.router import RoutingClient, probe
 from hyperagent.models.scripted import FaultyClient, MemoryRecorder, ScriptedClient
@@ -21,6 +22,7 @@ __all__ = [
     "LocalModel",
     "LocalModels",
     "MemoryRecorder",
+    "PlantedClient",
     "Prices",
     "RoutingClient",
     "ScriptedClient",

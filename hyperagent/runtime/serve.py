@@ -35,6 +35,7 @@ class Runner:
         files = trees.read_tar(body)
         self._program = _below("program/", files)
         self._evidence = _below("evidence/", files)
+        self._subject = _below("subject/", files) or self._program
         self._paths = {name: os.path.join(settings["base"], name) for name in FOLDERS}
         self._environment = self._make_environment()
 
@@ -99,7 +100,7 @@ class Runner:
         os.mkdir(self._paths["run"])
         trees.write(self._paths["program"], self._program)
         if kind == "meta":
-            trees.write(self._paths["repo"], self._program)
+            trees.write(self._paths["repo"], self._subject)
             trees.write(self._paths["evidence"], self._evidence, read_only=True)
 
 

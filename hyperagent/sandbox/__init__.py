@@ -6,12 +6,14 @@ from hyperagent.sandbox.bubblewrap import BubblewrapSandbox
 from hyperagent.sandbox.bwrap import bubblewrap_status
 from hyperagent.sandbox.container import DockerSandbox
 from hyperagent.sandbox.image import build_image, image_tags
+from hyperagent.sandbox.inprocess import InProcessSandbox
 from hyperagent.sandbox.process import ProcessSandbox
 from hyperagent.sandbox.transfer import pack, unpack
 
 __all__ = [
     "BubblewrapSandbox",
     "DockerSandbox",
+    "InProcessSandbox",
     "ProcessSandbox",
     "bubblewrap_status",
     "build_image",

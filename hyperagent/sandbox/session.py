@@ -128,6 +128,7 @@ class FramedSession:
         """
         files = {f"program/{name}": data for name, data in spec.program.items()}
         files |= {f"evidence/{name}": data for name, data in spec.evidence.items()}
+        files |= {f"subject/{name}": data for name, data in (spec.subject or {}).items()}
         common = {
             "output_bytes": self._limit,
             "address_space_mb": 2 * spec.limits.memory_mb + 256,

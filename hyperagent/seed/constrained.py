@@ -133,6 +133,8 @@ def situation(files: edits.Files, evidence: Evidence, measured: list[tuple[edits
     """The part of the prompt that differs from mutation to mutation."""
     total = len(evidence.tasks)
     parts = ["How a reply is read now:", *code.statements(files.get(edits.TASK, ""), edits.READER)[-8:]]
+    if diagnosis := evidence.summary.get("diagnosis"):
+        parts.append(f"Diagnosis: {' '.join(str(diagnosis).split())[:400]}")
     replies = dict(zip((str(task.get("id")) for task in evidence.tasks), evidence.replies, strict=True))
     for task in evidence.failures[:3]:
         reply = " ".join(replies[str(task.get("id"))].split())[:40]

@@ -98,6 +98,8 @@ def describe(root: Path, evidence: Evidence, eval_path: str | None, iterations_l
         parts.append(f"Edits left after this one: {iterations_left}. With few left, prefer safe gains.")
     if evidence.score is not None:
         parts.append(f"Score on {len(evidence.tasks)} train tasks: {evidence.score:.3f} (best possible 1).")
+    if diagnosis := evidence.summary.get("diagnosis"):
+        parts.append(f"Diagnosis, made before this edit: {str(diagnosis)[:2000]}")
     for ancestor in evidence.summary.get("ancestors") or []:
         parts.append(
             f"Ancestor, step {ancestor.get('step')}, train score {ancestor.get('train_score')}: "

@@ -34,6 +34,7 @@ class JobSpec:
         environment: Extra variables for the program's processes (never a key).
         packages: Pinned Python packages (``name==version``) that must be importable inside; the backend was told of
             them in ``Sandbox.prepare``.
+        subject: The files that a ``meta`` run edits a copy of, where they are not those of ``program`` itself.
     """
 
     job: str
@@ -43,6 +44,7 @@ class JobSpec:
     limits: Limits = field(default_factory=Limits)
     environment: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    subject: ProgramTree | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hyperagent.engine.selection.proportional import (
     ScoreChildProportionalCode,
     ScoreProportional,
 )
-from hyperagent.engine.selection.simple import Best, Latest, Uniform
+from hyperagent.engine.selection.simple import Best, Latest, Seed, Uniform
 from hyperagent.protocols import ParentSelector
 
 __all__ = ["SELECTORS", "Clade", "Decoupled", "Grid", "Islands", "Pareto", "ProgramSelector", "make_selector"]
@@ -32,6 +32,7 @@ SELECTORS: Mapping[str, Callable[[], ParentSelector]] = {
     "best": Best,
     "random": Uniform,
     "latest": Latest,
+    "seed": Seed,
     "clade": Clade,
     "pareto": Pareto,
 }

@@ -41,6 +41,15 @@ class Latest:
         return chosen(candidates, len(candidates) - 1)
 
 
+class Seed:
+    """Always generation 0, so that no step builds on another: independent tries (mode best-of-n)."""
+
+    reads: Reads = "scores"
+
+    def select(self, candidates: Candidates, random: Random) -> Variant:
+        return chosen(candidates, 0)
+
+
 class Uniform:
     """Every variant with the same chance, ``1 / n``: the control of every other rule."""
 

@@ -1,0 +1,3 @@
+"""How this program asks for edits. It is part of what edits may change."""
+
+CARE = 0

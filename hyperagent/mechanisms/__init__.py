@@ -1,0 +1,1 @@
+"""Meta agents that no variant can edit; files to be put beside a program, never imported by the engine."""
