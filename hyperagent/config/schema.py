@@ -54,6 +54,27 @@ class SearchConfig:
         "How a parent is chosen: score_child_prop (the paper's: high score, few children), best, random, latest.",
         choices=SELECTIONS,
     )
+    racing: bool = option(
+        False,
+        "Validation tasks run in an order of each variant's own, and end as soon as it is clear that it will not be "
+        "chosen; in place of the screen (see docs/racing.md).",
+    )
+    racing_alpha: float = option(
+        0.1, "Racing: the most that the chance of calling off a race that would have been won may be.",
+        minimum=1e-6, maximum=0.5,
+    )  # fmt: skip
+    racing_top: int = option(1, "Racing: a variant has to exceed the k-th best score; 1 = the best.", minimum=1)
+    racing_above: str = option(
+        "finish",
+        "Racing: a variant that is clearly above runs its other tasks all the same (finish: its score is exact), or "
+        "not (stop: it is an estimate).",
+        choices=("finish", "stop"),
+    )
+    reuse_evaluations: bool = option(
+        True,
+        "Outcomes of an equal program under equal conditions, from whatever campaign, are taken over instead of run "
+        "again (never on the hidden test, never where the pack is stochastic).",
+    )
 
 
 @dataclass(frozen=True)

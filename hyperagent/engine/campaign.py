@@ -33,7 +33,7 @@ from hyperagent.types import (
 )
 
 T = TypeVar("T")
-SCORED = ("evaluated", "screened_out")
+SCORED = ("evaluated", "screened_out", "raced_out")
 MOST_LOST_IN_A_ROW = 3
 """Steps in a row that our own infrastructure may lose before the session stops instead of burning on."""
 
@@ -65,7 +65,7 @@ class CampaignRunner:
         self._observer = observer
         self._stopping = threading.Event()
         self._cancelled = threading.Event()
-        self._evaluator = Evaluator(parts, meter, self._cancelled)
+        self._evaluator = Evaluator(parts, meter, self._cancelled, reuse=self._config.search.reuse_evaluations)
         self._mutator = Mutator(parts, meter, self._config.seed)
         self._evidence = EvidenceBuilder(parts, self._evaluator)
         # One condition guards everything below; workers wait on it for a step to become free.
@@ -269,7 +269,7 @@ class CampaignRunner:
 
     def _evaluate(self, variant: Variant, *, screen: bool) -> None:
         try:
-            score, passed = self._evaluator.validation(
+            score, status = self._evaluator.validation(
                 variant, screen=screen, report=lambda text: self._tell(variant, text)
             )
         except EvaluationsLost:
@@ -279,7 +279,7 @@ class CampaignRunner:
         self._lost.discard(variant.id)
         finished = self._archive.finish_variant(
             variant.id,
-            "evaluated" if passed else "screened_out",
+            status,
             score=score,
             summary=variant.summary,
             seconds=variant.seconds,
