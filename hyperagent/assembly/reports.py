@@ -31,9 +31,14 @@ def scores(archive: Archive, variant: Variant, split: Split) -> Scores:
 
 
 def interval(archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None:
-    """Mean score over all tasks of a split that ran, with its 95% interval."""
+    """Mean score over all tasks of a split that ran, with its 95% interval; a raced one's is what is certain."""
+    from hyperagent.evaluation.eprocess import raced_interval
     from hyperagent.evaluation.statistics import mean_interval
 
+    started = [e for e in archive.evaluations(variant.id) if e.split == split]
+    if any(e.state == "raced" for e in started):
+        ran = [outcome.score for e in started for outcome in archive.outcomes(e.id)]
+        return raced_interval(ran, sum(len(e.tasks) for e in started))
     every = [score for _, values in scores(archive, variant, split).values() for score in values]
     return mean_interval(every) if every else None
 

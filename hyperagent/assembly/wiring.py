@@ -264,7 +264,13 @@ class CampaignSession:
         self.campaign = campaign
         self._wiring = wiring
         self._runner = CampaignRunner(
-            campaign, wiring.parts, program, SELECTORS[config.search.selection](), meter, observer
+            campaign,
+            wiring.parts,
+            program,
+            SELECTORS[config.search.selection](),
+            meter,
+            observer,
+            SELECTORS[config.search.plateau_selection](),
         )
 
     def run(self) -> CampaignResult:

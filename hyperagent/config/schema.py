@@ -75,6 +75,17 @@ class SearchConfig:
         "Outcomes of an equal program under equal conditions, from whatever campaign, are taken over instead of run "
         "again (never on the hidden test, never where the pack is stochastic).",
     )
+    plateau_steps: int = option(
+        0, "Steps without an improvement of the best beyond its interval that make a plateau; 0 = none.", minimum=0
+    )
+    plateau_action: str = option(
+        "temperature",
+        "At a plateau: raise the temperature of mutations, switch to the other selection, take the next step from the "
+        "seed program (restart), or stop.",
+        choices=("temperature", "selection", "restart", "stop"),
+    )
+    plateau_temperature: float = option(0.2, "What a plateau adds to it, up to 2.", minimum=0, maximum=2)
+    plateau_selection: str = option("random", "The other selection.", choices=SELECTIONS)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.evaluate import Cancelled, Evaluator, Parts
 from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.journal import SESSION_STARTED, record_mutation, recorded_mutation
-from hyperagent.engine.mutation import Mutator, find_twin, step_draw
+from hyperagent.engine.mutation import Mutator, step_draw
+from hyperagent.engine.plateau import Plateau
 from hyperagent.errors import BudgetReached, EvaluationsLost, PrerequisiteError
+from hyperagent.evaluation.eprocess import raced_interval
 from hyperagent.evaluation.statistics import mean_interval
 from hyperagent.protocols import Archive, Observer, ParentSelector
 from hyperagent.types import (
@@ -44,6 +46,7 @@ class CampaignRunner:
     Args:
         seed_program: Generation 0; used when the campaign has no step 0 yet.
         meter: Carries what earlier sessions spent.
+        other_selector: Chooses parents after a plateau, where ``search.plateau_action`` says so.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class CampaignRunner:
         selector: ParentSelector,
         meter: CampaignMeter,
         observer: Observer,
+        other_selector: ParentSelector | None = None,
     ) -> None:
         self._campaign = campaign
         self._archive = parts.archive
@@ -61,6 +65,9 @@ class CampaignRunner:
         self._parts = parts
         self._seed_program = seed_program
         self._selector = selector
+        self._other_selector = other_selector or selector
+        self._plateau = Plateau(self._config.search, parts.archive.events(campaign.id))
+        self._plateau_stop = False
         self._meter = meter
         self._observer = observer
         self._stopping = threading.Event()
@@ -138,6 +145,8 @@ class CampaignRunner:
             return "stopped", f"{len(self._lost)} variants wait for evaluations that infrastructure lost"
         if self._done() >= self._target():
             return "finished", ""
+        if self._plateau_stop:
+            return "finished", f"a plateau: no improvement in {self._config.search.plateau_steps} steps"
         if self._stopping.is_set():
             return "stopped", "stopped by the user"
         return "finished", f"{self._attempts()} mutation attempts made {self._done()} evaluated variants"
@@ -200,7 +209,15 @@ class CampaignRunner:
             return None
         number = max(v.step for v in self._variants.values()) + 1
         children = Counter(v.parent for v in self._variants.values() if v.parent)
-        parent = self._selector.select(candidates, children, step_draw(self._config.seed, number))
+        answer = self._plateau.before(self._archive, self._campaign.id, number, self._by_step(), self._intervals)
+        if answer == "stop":
+            self._plateau_stop = True
+            self.request_stop()
+            return None
+        selector = self._other_selector if self._plateau.switched else self._selector
+        parent = selector.select(candidates, children, step_draw(self._config.seed, number))
+        if answer == "restart":
+            parent = next(variant for variant in candidates if variant.step == 0)
         detail = {"selection": self._config.search.selection, "parent_score": parent.score}
         variant = self._archive.start_step(self._campaign.id, number, parent.id, detail)
         self._remember(variant)
@@ -255,11 +272,12 @@ class CampaignRunner:
         )
         status, reason = result.status, result.reason
         with self._changed:  # two workers may have made the same program at the same time: one of them is the twin
-            if result.tree is not None and (twin := find_twin(archive, variant, result.tree)):
+            if result.tree is not None and (twin := self._mutator.twin(variant, result.tree)):
                 status, reason = "duplicate", twin
             if result.tree is not None and status == "pending":
                 message = result.summary.split("\n")[0][:100] or f"step {variant.step}"
                 variant = archive.commit_program(variant.id, result.tree, message)
+                self._mutator.remember(variant, result.tree)
             else:
                 variant = archive.finish_variant(
                     variant.id, status, reason=reason, summary=result.summary, seconds=result.seconds
@@ -343,11 +361,9 @@ class CampaignRunner:
 
 
 def validation_interval(archive: Archive, variant: Variant) -> Interval:
-    """95% interval of the score over all validation tasks that ran."""
-    scores = [
-        outcome.score
-        for evaluation in archive.evaluations(variant.id)
-        if evaluation.split == "validation"
-        for outcome in archive.outcomes(evaluation.id)
-    ]
+    """95% interval of the score over all validation tasks that ran; a raced one's is what is certain."""
+    evaluations = [evaluation for evaluation in archive.evaluations(variant.id) if evaluation.split == "validation"]
+    scores = [outcome.score for evaluation in evaluations for outcome in archive.outcomes(evaluation.id)]
+    if any(evaluation.state == "raced" for evaluation in evaluations):
+        return raced_interval(scores, sum(len(evaluation.tasks) for evaluation in evaluations))
     return mean_interval(scores)

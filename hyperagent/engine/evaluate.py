@@ -13,6 +13,7 @@ from hyperagent.config import BenchmarkConfig, Config
 from hyperagent.engine.budget import Budget, JobMeter
 from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination, canonical
 from hyperagent.engine.racing import Racer, Terms, race_order
+from hyperagent.engine.repeats import merged
 from hyperagent.engine.reuse import take_over
 from hyperagent.errors import AllowanceSpent, EvaluationsLost, HyperagentError, ModelLost, SandboxLost
 from hyperagent.evaluation.eprocess import Verdict, raced_score
@@ -117,14 +118,22 @@ class TaskRunner:
             spec = JobSpec(job, program, model_directory=channel.directory, limits=limits, packages=needs.packages)
             seconds = self._parts.config.limits.task_seconds
             with Examination(self._parts.sandbox, benchmark, job, base, seconds) as examination:
-                yield from self._in_sandboxes(spec, (channel, meter), examination, tasks, needs.seconds or seconds)
+                seconds = needs.seconds or seconds
+                yield from self._in_sandboxes(spec, (channel, meter), examination, tasks, seconds, needs.repeats)
 
     def _in_sandboxes(
-        self, spec: JobSpec, door: _Door, examination: Examination, tasks: Sequence[Task], seconds: float
+        self,
+        spec: JobSpec,
+        door: _Door,
+        examination: Examination,
+        tasks: Sequence[Task],
+        seconds: float,
+        repeats: int,
     ) -> Generator[tuple[Outcome, str], None, None]:
         session: Session | None = None
         failures = 0
         queue = list(tasks)
+        ran: list[tuple[Outcome, RunResult]] = []
         with ExitStack() as stack:
             while queue:
                 if self._cancelled.is_set():
@@ -133,7 +142,7 @@ class TaskRunner:
                 try:
                     if session is None:
                         session = stack.enter_context(self._parts.sandbox.session(spec))
-                    result, spend = self._one(session, door, task, seconds)
+                    result, spend = self._one(session, door, task, seconds, len(ran))
                 except (SandboxLost, ModelLost) as error:
                     failures += 1
                     if failures >= INFRASTRUCTURE_TRIES:
@@ -144,23 +153,24 @@ class TaskRunner:
                     session = None
                     continue
                 failures = 0
-                queue.pop(0)
                 if result.status in ("killed", "memory"):
                     # The program may have destroyed its sandbox; later tasks must not pay for this one.
                     stack.close()
                     session = None
                 outcome = examination.outcome(task, result)
-                yield (
-                    replace(outcome, seconds=result.seconds, peak_mb=result.peak_mb, spend=spend),
-                    result.transcript,
-                )
+                ran.append((replace(outcome, seconds=result.seconds, peak_mb=result.peak_mb, spend=spend), result))
+                if len(ran) == repeats:
+                    yield merged([(one, run.transcript) for one, run in ran])
+                    queue.pop(0)
+                    ran.clear()
 
-    def _one(self, session: Session, door: _Door, task: Task, seconds: float) -> tuple[RunResult, Spend]:
+    def _one(self, session: Session, door: _Door, task: Task, seconds: float, run: int) -> tuple[RunResult, Spend]:
         channel, meter = door
+        name = f"{task.id}#{run + 1}" if run else task.id  # calls of each run are recorded under a name of its own
         arguments = {"model": self._parts.config.models.evaluation, "inputs": dict(task.input)}
         files = None if task.files is None else {name: text.encode() for name, text in task.files.items()}
-        meter.begin(task.id)
-        channel.begin(task.id)
+        meter.begin(name)
+        channel.begin(name)
         try:
             result = session.run(RunRequest("task", arguments, seconds, files))
         except SandboxLost:
@@ -389,6 +399,8 @@ def context_of(parts: Parts, benchmark: Benchmark, split: Split, tasks: Sequence
         "limits": [seconds, limits.memory_mb, limits.processes, limits.cpus, limits.tmpfs_mb],
         "sandbox": [parts.sandbox.info.backend, parts.sandbox.info.image],
     }
+    if needs.repeats > 1:
+        facts["repeats"] = needs.repeats
     if benchmark.examiner is not None:
         facts["examiner"] = examiner_digest(benchmark.examiner)
     return hashlib.sha256(canonical(facts).encode()).hexdigest()

@@ -6,18 +6,18 @@ import ast
 import hashlib
 import json
 import random
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hyperagent.engine.budget import Budget
 from hyperagent.engine.evaluate import Parts, limits_of
+from hyperagent.engine.likeness import DOCUMENTATION, PARSING, Likenesses, without_docstrings
+from hyperagent.engine.plateau import mutation_temperature
 from hyperagent.errors import AllowanceSpent, SandboxLost
 from hyperagent.protocols import Archive
 from hyperagent.types import JobSpec, Json, ProgramTree, RunRequest, RunResult, Variant, VariantStatus
 
-DOCUMENTATION = (".md", ".rst", ".txt")
 CHECK_SECONDS = 60.0
 MOST_FILES = 300
 SUMMARY_CHARACTERS = 500
@@ -54,11 +54,6 @@ def step_draw(random_seed: int, step: int) -> float:
     return random.Random(step_seed(random_seed, step)).random()
 
 
-_PARSING = threading.Lock()
-"""CPython 3.11 counts the depth of a syntax tree under construction per interpreter, not per thread: two threads in
-``ast.parse`` at once can end in ``SystemError: AST constructor recursion depth mismatch``."""
-
-
 def behaviour(tree: ProgramTree) -> Mapping[str, str]:
     """What a program does, as far as its files tell: syntax trees without docstrings, other files as they are.
 
@@ -72,22 +67,12 @@ def behaviour(tree: ProgramTree) -> Mapping[str, str]:
         if path.lower().endswith(DOCUMENTATION):
             continue
         if path.endswith(".py"):
-            with _PARSING:
+            with PARSING:
                 module = ast.parse(data, path)
-            parts[path] = ast.dump(_without_docstrings(module))
+            parts[path] = ast.dump(without_docstrings(module))
         else:
             parts[path] = hashlib.sha256(data).hexdigest()
     return parts
-
-
-def _without_docstrings(module: ast.Module) -> ast.Module:
-    for node in ast.walk(module):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        first = node.body[0] if node.body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-            node.body = node.body[1:] or [ast.Pass()]
-    return module
 
 
 class Mutator:
@@ -97,6 +82,7 @@ class Mutator:
         self._parts = parts
         self._meter = meter
         self._random_seed = random_seed
+        self._likenesses = Likenesses(parts.archive)
 
     def mutate(
         self, variant: Variant, program: ProgramTree, evidence: ProgramTree, iterations_left: int
@@ -117,7 +103,8 @@ class Mutator:
         job = mutation_job(variant.campaign, variant.step)
         seed = step_seed(self._random_seed, variant.step)
         models = config.models
-        defaults = {"temperature": models.mutation_temperature, "max_tokens": models.max_tokens, "seed": seed}
+        temperature = mutation_temperature(self._parts.archive, variant, models.mutation_temperature, config.search)
+        defaults = {"temperature": temperature, "max_tokens": models.max_tokens, "seed": seed}
         environment = {
             "HYPERAGENT_EDITING": models.editing,
             "HYPERAGENT_SEED": str(seed),
@@ -149,6 +136,18 @@ class Mutator:
                     result = replace(result, status=status, tree=None, error=spent.message)
         return result
 
+    def twin(self, variant: Variant, tree: ProgramTree) -> str:
+        """Id of another variant of the campaign with the same files, or that differs from them in words only.
+
+        Raises:
+            ValueError: A path that git must not hold.
+        """
+        return find_twin(self._parts.archive, variant, tree) or self._likenesses.twin(variant, tree)
+
+    def remember(self, variant: Variant, tree: ProgramTree) -> None:
+        """Take in a program that has just been committed, so that later ones are compared with it."""
+        self._likenesses.remember(variant, tree)
+
     def check(self, job: str, tree: ProgramTree) -> str:
         """Import the program in a sandbox of its own, without a model; returns why it fails, or an empty string."""
         spec = JobSpec(f"{job}/check", tree, limits=limits_of(self._parts.config))
@@ -173,7 +172,7 @@ class Mutator:
                 f"changes only documentation or layout: {', '.join(changed)}" if changed else "changes nothing",
             )
         try:
-            twin = find_twin(self._parts.archive, variant, tree)
+            twin = self.twin(variant, tree)
         except ValueError as error:
             return "invalid", f"a path that git must not hold: {error}"
         if twin:
