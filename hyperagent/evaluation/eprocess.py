@@ -25,7 +25,7 @@ import numpy as np
 from hyperagent.evaluation.statistics import Floats
 from hyperagent.types import Interval
 
-STAKES = (0.5, 0.75, 0.95)
+STAKES = (0.6, 0.9, 0.99)
 """Shares of what a bet can at most lose; the capital is split evenly between them (a mixture of e-processes is one)."""
 Verdict = Literal["open", "below", "above"]
 _TINY = 1e-9
