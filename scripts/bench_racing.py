@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench_facts import machine, table
+from bench_facts import machine
 from numpy.typing import NDArray
 
 from hyperagent.archive import open_archive
@@ -184,16 +184,13 @@ def main() -> None:
         "regret",
     )
     print(table(headers, rows))
-    print(
-        f"\n{options.resamplings:,} resamplings, {options.campaigns} drawn campaigns, {time.process_time() - started:.0f} s of processor"
-    )
+    spent = time.process_time() - started
+    print(f"\n{options.resamplings:,} resamplings, {options.campaigns} drawn campaigns, {spent:.0f} s of processor")
 
 
 def row(name: str, variants: int, tasks: int, alpha: float, found: Found) -> tuple[str, ...]:
-    return (
-        name, str(variants), str(tasks), f"{alpha:g}", f"{1 - found.used:.1%}", f"{found.same:.1%}", f"{found.lost:.1%}",
-        f"{found.regret:.5f}",
-    )  # fmt: skip
+    shares = (f"{share:.1%}" for share in (1 - found.used, found.same, found.lost))
+    return (name, str(variants), str(tasks), f"{alpha:g}", *shares, f"{found.regret:.5f}")
 
 
 if __name__ == "__main__":

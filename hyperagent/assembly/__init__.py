@@ -16,6 +16,7 @@ from hyperagent.assembly.costs import (
     export_calls,
     recorded_calls,
 )
+from hyperagent.assembly.ensembles import Ensemble, EnsembleScore, ensemble
 from hyperagent.assembly.packs import (
     PackFacts,
     benchmark_facts,
@@ -29,6 +30,7 @@ from hyperagent.assembly.packs import (
 from hyperagent.assembly.planning import plan
 from hyperagent.assembly.reports import (
     best,
+    campaign_regressions,
     evaluate_test,
     interval,
     paired,
@@ -54,6 +56,7 @@ from hyperagent.assembly.wiring import (
     replayer,
     resume_campaign,
 )
+from hyperagent.evaluation.regressions import Regression
 
 __all__ = [
     "BenchmarkRun",
@@ -61,9 +64,12 @@ __all__ = [
     "Check",
     "CostRow",
     "Costs",
+    "Ensemble",
+    "EnsembleScore",
     "ModelRow",
     "PackFacts",
     "PackRow",
+    "Regression",
     "Scored",
     "benchmark_facts",
     "benchmark_schema",
@@ -72,8 +78,10 @@ __all__ = [
     "build_image",
     "call_record",
     "campaign_costs",
+    "campaign_regressions",
     "describe_benchmark",
     "doctor",
+    "ensemble",
     "evaluate_test",
     "export_calls",
     "fetch_benchmark",
