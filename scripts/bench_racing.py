@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench_facts import machine
+from bench_facts import machine, table
 from numpy.typing import NDArray
 
 from hyperagent.archive import open_archive

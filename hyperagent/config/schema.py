@@ -60,7 +60,7 @@ class SearchConfig:
         "chosen; in place of the screen (see docs/racing.md).",
     )
     racing_alpha: float = option(
-        0.1, "Racing: the most that the chance of calling off a race that would have been won may be.",
+        0.05, "Racing: the most that the chance of calling off a race that would have been won may be.",
         minimum=1e-6, maximum=0.5,
     )  # fmt: skip
     racing_top: int = option(1, "Racing: a variant has to exceed the k-th best score; 1 = the best.", minimum=1)

@@ -42,8 +42,9 @@ def greedy(
     score: Callable[[Sequence[str]], Sequence[float]],
     size: int,
 ) -> tuple[list[str], list[float]]:
-    """Add, one at a time, the member that makes the ensemble's mean score best, as long as it gets better.
+    """Add, one at a time, the member that makes the ensemble's mean score best; keep the best ensemble met on the way.
 
+    An addition may make nothing better by itself: two members that differ cannot outvote each other, three can.
     Forward selection as in Caruana et al. 2004 ("Ensemble selection from libraries of models", ICML), without
     replacement: a program that votes twice would only weigh more.
 
@@ -56,15 +57,14 @@ def greedy(
         The members in the order of their choice, and the scores of the whole ensemble.
     """
     chosen: list[str] = []
-    best: list[float] = []
+    best: tuple[list[str], list[float]] = ([], [])
     while len(chosen) < min(size, len(members)):
         trials = {member: list(score([*chosen, member])) for member in members if member not in chosen}
         member = max(trials, key=lambda one: sum(trials[one]))
-        if chosen and sum(trials[member]) <= sum(best):
-            break
         chosen.append(member)
-        best = trials[member]
-    return chosen, best
+        if not best[0] or sum(trials[member]) > sum(best[1]) + 1e-9:
+            best = list(chosen), trials[member]
+    return best
 
 
 def shared_tasks(tables: Mapping[str, Mapping[str, Outcome]]) -> list[str]:
