@@ -77,7 +77,6 @@ def mutation_temperature(archive: Archive, variant: Variant, base: float, config
     """
     if not config.plateau_steps or config.plateau_action != "temperature":
         return base
-    met = sum(
-        event.kind == PLATEAU and event.payload["step"] <= variant.step for event in archive.events(variant.campaign)
-    )
+    events = archive.events(variant.campaign)
+    met = sum(event.kind == PLATEAU and int(event.payload["step"]) <= variant.step for event in events)
     return min(HIGHEST_TEMPERATURE, base + met * config.plateau_temperature)
