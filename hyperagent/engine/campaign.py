@@ -337,7 +337,8 @@ class CampaignRunner:
     def _report(self) -> None:
         with self._changed:
             scored = [v for v in self._by_step() if v.status in SCORED]
-            best = max(scored, key=lambda v: (v.score or 0.0, -v.step), default=None)
+            whole = [v for v in scored if v.status != "raced_out"]
+            best = max(whole, key=lambda v: (v.score or 0.0, -v.step), default=None)
             seed = next((v for v in scored if v.step == 0), None)
             done, seconds = self._done(), time.monotonic() - self._session_start
             made = self._session_done

@@ -242,7 +242,11 @@ class Evaluator:
             scores[name] = self._finish(evaluation, "raced" if early else "finished")
             if early:
                 known = [score for score in scores.values() if score is not None]
-                return sum(known) / len(known), "raced_out" if said() == "below" else "evaluated"
+                score = sum(known) / len(known)
+                if said() == "above":
+                    return score, "evaluated"
+                # A lucky start must not make it the best of the archive: that it is not is what the race has found.
+                return min(score, terms.threshold), "raced_out"
         return sum(score or 0.0 for score in scores.values()) / len(scores), "evaluated"
 
     def _staged(self, variant: Variant, screen: bool, report: Callable[[str], None]) -> tuple[float, VariantStatus]:

@@ -333,3 +333,14 @@ def test_only_a_gain_beyond_the_interval_ends_a_plateau() -> None:
     variants = [one(n, intervals[f"v{n}"].estimate) for n in range(5)]
     assert last_improvement(variants[:3], intervals) == 0
     assert last_improvement(variants, intervals) == 3
+
+
+def test_a_lucky_start_does_not_outrank_the_best(bench: Bench) -> None:
+    """A variant that is right on all tasks but those that the best is not has a high mean until they come."""
+    order = race_order([f"validation-{n}" for n in range(TASKS)], "numbers", bench.config().seed, 1)
+    first = [int(task.rpartition("-")[2]) for task in order[:11]]
+    bench.toy.edits = [f"SKILL = type('S', (), {{'__gt__': lambda s, n: n in {first}}})()".encode()]
+    seed, lucky = bench.run(bench.config(racing=True))
+    assert (seed.score, lucky.status) == (0.5, "raced_out")
+    assert lucky.score is not None
+    assert lucky.score <= 0.5
