@@ -18,6 +18,7 @@ from hyperagent.engine.campaign import CampaignRunner, validation_interval
 from hyperagent.engine.evaluate import Parts
 from hyperagent.engine.plateau import PLATEAU, last_improvement
 from hyperagent.engine.racing import RACE_STARTED, race_order
+from hyperagent.engine.replay import Replayer
 from hyperagent.engine.reuse import EVALUATION_REUSED
 from hyperagent.engine.selection import SELECTORS
 from hyperagent.protocols import Archive, Session
@@ -83,6 +84,7 @@ class Toy:
         self.runs: list[str] = []
         self.mutated: list[str] = []
         self.temperatures: list[float] = []
+        self.jobs: list[str] = []
         self.stop_after = 0
         self.stop = threading.Event()
 
@@ -97,6 +99,7 @@ class Toy:
 
     @contextmanager
     def channel(self, job: str, *, defaults: Mapping[str, Json], purpose: str, **rest: Json) -> Iterator[Toy]:
+        self.jobs.append(job)
         if purpose == "mutate":
             self.temperatures.append(defaults["temperature"])
         yield self
@@ -156,6 +159,7 @@ class Bench:
         campaign = known.get(name) or self.archive.create_campaign(name, config.seed, to_json(config))
         sandbox = self.toy
         parts = Parts(self.archive, sandbox, sandbox, [(config.benchmarks[0], self.benchmark)], config)  # type: ignore[arg-type]
+        self.parts = parts
         meter = CampaignMeter(Caps(), self.archive.spend(campaign.id))
         selector = SELECTORS[config.search.selection]()
         program = {"program.toml": b"", "task_agent.py": seed}
@@ -252,6 +256,17 @@ def test_an_equal_program_is_not_run_again_in_another_campaign(bench: Bench) -> 
     (third,) = bench.run(bench.config(reuse_evaluations=False), "three")
     assert len(bench.toy.runs) == runs + TASKS
     assert not bench.events(EVALUATION_REUSED, third.campaign)
+
+
+def test_a_replay_of_what_was_taken_over_asks_for_the_calls_that_were_recorded(bench: Bench) -> None:
+    config = short(bench.config())
+    (first,) = bench.run(config, "one")
+    (second,) = bench.run(config, "two")
+    (third,) = bench.run(config, "three")
+    for variant in (second, third):
+        report = Replayer(bench.parts, lambda text: None).evaluation(variant)
+        assert (report.identical, report.compared) == (True, 2)
+        assert bench.toy.jobs[-1] == f"{first.campaign}/0/numbers/validation"
 
 
 def test_a_stochastic_pack_is_run_again_and_every_task_as_often_as_it_says(bench: Bench) -> None:
