@@ -12,7 +12,7 @@ from hyperagent.archive.references import find_variant
 from hyperagent.archive.schema import Database, Row, Transaction
 from hyperagent.types import Evaluation, Outcome, SandboxInfo, Split
 
-ENDED = ("finished", "screened_out")
+ENDED = ("finished", "screened_out", "raced")
 
 
 class EvaluationStore:
@@ -81,16 +81,18 @@ class EvaluationStore:
             rows.journal(campaign, "outcome_added", payload, f"outcome:{row['id']}", row["seal"])
 
     def finish_evaluation(self, evaluation: int, state: str, score: float) -> Evaluation:
-        """Close an evaluation as ``finished`` or ``screened_out``.
+        """Close an evaluation as ``finished``, ``screened_out`` or ``raced``.
 
         Raises:
-            ValueError: Not running, another state, or an outcome is still missing (of the screen, where screened out).
+            ValueError: Not running, another state, or an outcome is still missing (of the screen, where screened
+                out; the first, where raced).
         """
         if state not in ENDED:
             raise ValueError(f"an evaluation ends as one of {ENDED}, not {state!r}")
         with self._database.write() as rows:
             row = _running(rows, evaluation)
-            planned = records.evaluation(row).tasks[: None if state == "finished" else row["screen"]]
+            needed = {"finished": None, "screened_out": row["screen"], "raced": 1}[state]
+            planned = records.evaluation(row).tasks[:needed]
             done = {one["task"] for one in rows.find("outcome", evaluation=evaluation) if one["status"] != "lost"}
             missing = [task for task in planned if task not in done]
             if missing:
@@ -116,7 +118,7 @@ class EvaluationStore:
         return [records.outcome(found[task]) for task in records.evaluation(owner).tasks if task in found]
 
     def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
-        """The first evaluation that ended, ``finished`` before ``screened_out``; never one that runs."""
+        """The first evaluation that ended, ``finished`` before any other end; never one that runs."""
         with self._database.read() as rows:
             owners = tuple(row["id"] for row in rows.find("variant", tree=tree)) if tree else ()
             conditions: Row = {"variant": owners, "benchmark": benchmark, "split": split, "context": context}

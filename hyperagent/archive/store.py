@@ -32,7 +32,7 @@ from hyperagent.types import (
 )
 
 DATABASE_NAME = "archive.db"
-FINAL: tuple[VariantStatus, ...] = ("evaluated", "screened_out", "no_effect", "duplicate", "invalid")
+FINAL: tuple[VariantStatus, ...] = ("evaluated", "screened_out", "raced_out", "no_effect", "duplicate", "invalid")
 
 
 class Store(EvaluationStore, CallStore):
@@ -215,7 +215,7 @@ class Store(EvaluationStore, CallStore):
             raise ValueError(f"{status!r} is not a final status")
         with self._database.write() as rows:
             row = _with_status(find_variant(rows, variant), ("mutating", "pending"))
-            if status in ("evaluated", "screened_out") and not row["commit"]:
+            if status in ("evaluated", "screened_out", "raced_out") and not row["commit"]:
                 raise ValueError(f"variant {row['id']} has no program, so it cannot be {status}")
             kept = {"summary": summary or row["summary"], "seconds": seconds or row["seconds"]}
             row = rows.update("variant", row, status=status, score=score, reason=reason, **kept)

@@ -17,6 +17,7 @@ from hyperagent.assembly.costs import (
     export_calls,
     recorded_calls,
 )
+from hyperagent.assembly.ensembles import Ensemble, EnsembleScore, ensemble
 from hyperagent.assembly.improvement import Improvement, ImprovementRunner
 from hyperagent.assembly.packs import (
     PackFacts,
@@ -31,6 +32,7 @@ from hyperagent.assembly.packs import (
 from hyperagent.assembly.planning import plan
 from hyperagent.assembly.reports import (
     best,
+    campaign_regressions,
     evaluate_test,
     interval,
     paired,
@@ -56,6 +58,7 @@ from hyperagent.assembly.wiring import (
     replayer,
     resume_campaign,
 )
+from hyperagent.evaluation.regressions import Regression
 
 __all__ = [
     "BenchmarkRun",
@@ -64,12 +67,15 @@ __all__ = [
     "Comparison",
     "CostRow",
     "Costs",
+    "Ensemble",
+    "EnsembleScore",
     "Improvement",
     "ImprovementRunner",
     "ModeComparison",
     "ModelRow",
     "PackFacts",
     "PackRow",
+    "Regression",
     "Scored",
     "benchmark_facts",
     "benchmark_schema",
@@ -78,8 +84,10 @@ __all__ = [
     "build_image",
     "call_record",
     "campaign_costs",
+    "campaign_regressions",
     "describe_benchmark",
     "doctor",
+    "ensemble",
     "evaluate_test",
     "export_calls",
     "fetch_benchmark",

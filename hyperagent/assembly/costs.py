@@ -111,7 +111,7 @@ def campaign_costs(archive: Archive, campaign: Campaign, by: Breakdown = "purpos
         tuple(purposes),
         CostRow(**archive.call_totals(campaign.id, "unsettled")[0]),
         steps,
-        sum(variant.step > 0 and variant.status in ("evaluated", "screened_out") for variant in variants),
+        sum(variant.step > 0 and variant.status in ("evaluated", "screened_out", "raced_out") for variant in variants),
         None if best is None or seed is None else 100 * (best - seed),
     )
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hyperagent.assembly.wiring import Wiring, load_benchmarks, stored_config
 from hyperagent.errors import UsageError
 from hyperagent.protocols import Archive, Observer
 from hyperagent.types import Evaluation, Interval, PairedTest, Scorecard, Split, Variant
+
+if TYPE_CHECKING:
+    from hyperagent.evaluation.regressions import Regression
 
 Scores = Mapping[str, tuple[list[str], list[float]]]
 
@@ -31,9 +35,14 @@ def scores(archive: Archive, variant: Variant, split: Split) -> Scores:
 
 
 def interval(archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None:
-    """Mean score over all tasks of a split that ran, with its 95% interval."""
+    """Mean score over all tasks of a split that ran, with its 95% interval; a raced one's is what is certain."""
+    from hyperagent.evaluation.eprocess import raced_interval
     from hyperagent.evaluation.statistics import mean_interval
 
+    started = [e for e in archive.evaluations(variant.id) if e.split == split]
+    if any(e.state == "raced" for e in started):
+        ran = [outcome.score for e in started for outcome in archive.outcomes(e.id)]
+        return raced_interval(ran, sum(len(e.tasks) for e in started))
     every = [score for _, values in scores(archive, variant, split).values() for score in values]
     return mean_interval(every) if every else None
 
@@ -113,3 +122,18 @@ def _every_quarter(observer: Observer, variant: Variant) -> Callable[[str], None
             observer.message(f"hidden test of step {variant.step}: {done}/{total} tasks")
 
     return report
+
+
+def campaign_regressions(archive: Archive, campaign: str) -> list[Regression]:
+    """Edits of a campaign after which their lineage got worse on validation, the largest loss first."""
+    from hyperagent.evaluation.regressions import regressions
+
+    variants = archive.variants(campaign)
+    found = {}
+    for variant in variants:
+        if variant.score is not None:
+            tables = scores(archive, variant, "validation")
+            found[variant.id] = {
+                (name, task): value for name, pair in tables.items() for task, value in zip(*pair, strict=True)
+            }
+    return regressions(variants, found)

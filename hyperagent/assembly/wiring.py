@@ -267,7 +267,7 @@ class CampaignSession:
         from hyperagent.engine.budget import CampaignMeter
         from hyperagent.engine.campaign import CampaignRunner
         from hyperagent.engine.journal import elapsed
-        from hyperagent.engine.selection import make_selector
+        from hyperagent.engine.selection import SELECTORS, make_selector
 
         config, archive = wiring.parts.config, wiring.parts.archive
         budget = config.budget
@@ -283,7 +283,13 @@ class CampaignSession:
         self.campaign = campaign
         self._wiring = wiring
         self._runner = CampaignRunner(
-            campaign, wiring.parts, program, make_selector(wiring.parts, campaign.id), meter, observer
+            campaign,
+            wiring.parts,
+            program,
+            make_selector(wiring.parts, campaign.id),
+            meter,
+            observer,
+            SELECTORS[config.search.plateau_selection](),
         )
 
     def run(self) -> CampaignResult:

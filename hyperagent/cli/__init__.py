@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperagent import __version__
-from hyperagent.cli import benching, campaigns, checking, costs, looking, resources, searching, starting
+from hyperagent.cli import benching, campaigns, checking, costs, lineages, looking, resources, searching, starting
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 starting.register(app)
 campaigns.register(app)
 looking.register(app)
+lineages.register(app)
 costs.register(app)
 checking.register(app)
 benching.register(app)

@@ -94,6 +94,14 @@ def _check_search(config: Config, refuse: Refuse) -> None:
         raise refuse("search.aggregate", "= 'weighted', and every weight is 0", "give a benchmark a weight above 0")
     if search.aggregate != "weighted" and any(weight != 1 for weight in weights):
         raise refuse("search.aggregate", f"= {search.aggregate!r} reads no weights", 'set it to "weighted"')
+    if search.racing and search.aggregate != "mean":
+        raise refuse(
+            "search.racing", f"races for a mean, and search.aggregate is {search.aggregate}", "use one of them"
+        )
+    if search.racing and search.decoupled:
+        raise refuse(
+            "search.racing", "and selection = clade both decide how much of a variant is evaluated", "use one of them"
+        )
     for name in search.grid_features:
         if not _FEATURE.fullmatch(name):
             raise refuse(

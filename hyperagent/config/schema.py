@@ -19,9 +19,8 @@ def option(default: Any, doc: str, **limits: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-RULES = (
-    "score_child_prop", "score_child_prop_code", "score_prop", "best", "random", "latest", "seed", "clade", "pareto",
-)  # fmt: skip
+SIMPLE_RULES = ("score_child_prop", "score_child_prop_code", "score_prop", "best", "random", "latest", "seed")
+RULES = (*SIMPLE_RULES, "clade", "pareto")
 SELECTIONS = (*RULES, "program")
 MODES = ("dgm-h", "no-self-improve", "no-archive", "dgm", "random-edits", "best-of-n")
 KEPT = ("meta", "task", "both")
@@ -92,6 +91,38 @@ class SearchConfig:
         "mechanism), random-edits (edits drawn without a model), best-of-n (every step starts from the seed).",
         choices=MODES,
     )
+    racing: bool = option(
+        False,
+        "Validation tasks run in an order of each variant's own, and end as soon as it is clear that it will not be "
+        "chosen; in place of the screen (see docs/racing.md).",
+    )
+    racing_alpha: float = option(
+        0.05, "Racing: the most that the chance of calling off a race that would have been won may be.",
+        minimum=1e-6, maximum=0.5,
+    )  # fmt: skip
+    racing_top: int = option(1, "Racing: a variant has to exceed the k-th best score; 1 = the best.", minimum=1)
+    racing_above: str = option(
+        "finish",
+        "Racing: a variant that is clearly above runs its other tasks all the same (finish: its score is exact), or "
+        "not (stop: it is an estimate).",
+        choices=("finish", "stop"),
+    )
+    reuse_evaluations: bool = option(
+        True,
+        "Outcomes of an equal program under equal conditions, from whatever campaign, are taken over instead of run "
+        "again (never on the hidden test, never where the pack is stochastic).",
+    )
+    plateau_steps: int = option(
+        0, "Steps without an improvement of the best beyond its interval that make a plateau; 0 = none.", minimum=0
+    )
+    plateau_action: str = option(
+        "temperature",
+        "At a plateau: raise the temperature of mutations, switch to the other selection, take the next step from the "
+        "seed program (restart), or stop.",
+        choices=("temperature", "selection", "restart", "stop"),
+    )
+    plateau_temperature: float = option(0.2, "What a plateau adds to it, up to 2.", minimum=0, maximum=2)
+    plateau_selection: str = option("random", "The other selection.", choices=SIMPLE_RULES)
 
     @property
     def grid_features(self) -> tuple[str, ...]:

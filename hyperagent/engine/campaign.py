@@ -18,10 +18,12 @@ from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.evaluate import Cancelled, Evaluator, Parts
 from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.journal import SESSION_STARTED, record_mutation, recorded_mutation
-from hyperagent.engine.mutation import Mutator, find_twin, step_random
+from hyperagent.engine.mutation import Mutator, step_random
+from hyperagent.engine.plateau import Plateau
 from hyperagent.engine.population import SCORED, Population
 from hyperagent.engine.selection import Decoupled
 from hyperagent.errors import BudgetReached, EvaluationsLost, PrerequisiteError
+from hyperagent.evaluation.eprocess import raced_interval
 from hyperagent.evaluation.statistics import score_interval
 from hyperagent.protocols import Archive, Observer, ParentSelector
 from hyperagent.types import (
@@ -47,6 +49,7 @@ class CampaignRunner:
     Args:
         seed_program: Generation 0; used when the campaign has no step 0 yet.
         meter: Carries what earlier sessions spent.
+        other_selector: Chooses parents after a plateau, where ``search.plateau_action`` says so.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class CampaignRunner:
         selector: ParentSelector,
         meter: CampaignMeter,
         observer: Observer,
+        other_selector: ParentSelector | None = None,
     ) -> None:
         self._campaign = campaign
         self._archive = parts.archive
@@ -64,11 +68,14 @@ class CampaignRunner:
         self._parts = parts
         self._seed_program = seed_program
         self._selector = selector
+        self._other_selector = other_selector or selector
+        self._plateau = Plateau(self._config.search, parts.archive.events(campaign.id))
+        self._plateau_stop = False
         self._meter = meter
         self._observer = observer
         self._stopping = threading.Event()
         self._cancelled = threading.Event()
-        self._evaluator = Evaluator(parts, meter, self._cancelled)
+        self._evaluator = Evaluator(parts, meter, self._cancelled, reuse=self._config.search.reuse_evaluations)
         self._mutator = Mutator(parts, meter, self._config.seed)
         self._evidence = EvidenceBuilder(parts, self._evaluator)
         # One condition guards everything below; workers wait on it for a step to become free.
@@ -143,6 +150,8 @@ class CampaignRunner:
             return "stopped", f"{len(self._lost)} variants wait for evaluations that infrastructure lost"
         if self._done() >= self._target():
             return "finished", ""
+        if self._plateau_stop:
+            return "finished", f"a plateau: no improvement in {self._config.search.plateau_steps} steps"
         if self._stopping.is_set():
             return "stopped", "stopped by the user"
         return "finished", f"{self._attempts()} mutation attempts made {self._done()} evaluated variants"
@@ -227,7 +236,15 @@ class CampaignRunner:
         if not len(candidates):
             return None
         number = self._population.next_step
-        parent = self._selector.select(candidates, step_random(self._config.seed, number))
+        answer = self._plateau.before(self._archive, self._campaign.id, number, self._by_step(), self._interval)
+        if answer == "stop":
+            self._plateau_stop = True
+            self.request_stop()
+            return None
+        selector = self._other_selector if self._plateau.switched else self._selector
+        parent = selector.select(candidates, step_random(self._config.seed, number))
+        if answer == "restart":
+            parent = self._population.at(0)
         search = self._config.search
         detail = {"mode": search.mode, "selection": search.selection, "parent_score": parent.score}
         variant = self._archive.start_step(self._campaign.id, number, parent.id, detail)
@@ -285,11 +302,12 @@ class CampaignRunner:
         )
         status, reason = result.status, result.reason
         with self._changed:  # two workers may have made the same program at the same time: one of them is the twin
-            if result.tree is not None and (twin := find_twin(archive, variant, result.tree)):
+            if result.tree is not None and (twin := self._mutator.twin(variant, result.tree)):
                 status, reason = "duplicate", twin
             if result.tree is not None and status == "pending":
                 message = result.summary.split("\n")[0][:100] or f"step {variant.step}"
                 variant = archive.commit_program(variant.id, result.tree, message)
+                self._mutator.remember(variant, result.tree)
             else:
                 variant = archive.finish_variant(
                     variant.id, status, reason=reason, summary=result.summary, seconds=result.seconds
@@ -312,10 +330,10 @@ class CampaignRunner:
 
     def _evaluate(self, variant: Variant, *, screen: bool) -> None:
         with self._may_be_lost(variant):
-            score, passed = self._evaluator.validation(
+            score, status = self._evaluator.validation(
                 variant, screen=screen, report=lambda text: self._tell(variant, text)
             )
-        self._finish(variant, "evaluated" if passed else "screened_out", score)
+        self._finish(variant, status, score)
 
     @contextmanager
     def _may_be_lost(self, variant: Variant) -> Iterator[None]:
@@ -349,6 +367,9 @@ class CampaignRunner:
         if variant.id not in self._intervals:
             self._intervals[variant.id] = validation_interval(self._archive, variant, self._evaluator.aggregate)
         return self._intervals[variant.id]
+
+    def _by_step(self) -> Iterator[Variant]:
+        return (self._population.at(int(step)) for step in self._population.candidates().steps())
 
     def _done(self) -> int:
         return self._population.done
@@ -392,10 +413,13 @@ class CampaignRunner:
 
 
 def validation_interval(archive: Archive, variant: Variant, aggregate: Callable[[Sequence[float]], float]) -> Interval:
-    """95% interval of the score over all validation tasks that ran; ``aggregate`` makes one of several benchmarks."""
-    scores = [
-        [outcome.score for outcome in archive.outcomes(evaluation.id)]
-        for evaluation in archive.evaluations(variant.id)
-        if evaluation.split == "validation"
-    ]
+    """95% interval of the score over all validation tasks that ran; ``aggregate`` makes one of several benchmarks.
+
+    A raced variant's interval is what is certain.
+    """
+    evaluations = [evaluation for evaluation in archive.evaluations(variant.id) if evaluation.split == "validation"]
+    scores = [[outcome.score for outcome in archive.outcomes(evaluation.id)] for evaluation in evaluations]
+    if any(evaluation.state == "raced" for evaluation in evaluations):
+        ran = [score for one in scores for score in one]
+        return raced_interval(ran, sum(len(evaluation.tasks) for evaluation in evaluations))
     return score_interval([ran for ran in scores if ran], aggregate)

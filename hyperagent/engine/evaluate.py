@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 
 from hyperagent.config import BenchmarkConfig, Config
 from hyperagent.engine.budget import Budget, JobMeter
 from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination, canonical
 from hyperagent.engine.population import Results
+from hyperagent.engine.racing import Racer, Terms, race_order
+from hyperagent.engine.repeats import merged
+from hyperagent.engine.reuse import take_over
 from hyperagent.errors import AllowanceSpent, EvaluationsLost, HyperagentError, ModelLost, SandboxLost
 from hyperagent.evaluation.aggregate import aggregate
+from hyperagent.evaluation.eprocess import Verdict, raced_score
 from hyperagent.evaluation.stages import screen_passed, stage_score
 from hyperagent.protocols import Archive, Benchmark, Broker, ModelChannel, Sandbox, Session
 from hyperagent.types import (
@@ -33,6 +37,7 @@ from hyperagent.types import (
     Split,
     Task,
     Variant,
+    VariantStatus,
 )
 
 
@@ -89,7 +94,7 @@ class TaskRunner:
 
     def run(
         self, job: str, variant: Variant, program: ProgramTree, benchmark: Benchmark, tasks: Sequence[Task]
-    ) -> Iterator[tuple[Outcome, str]]:
+    ) -> Generator[tuple[Outcome, str], None, None]:
         """Yield one outcome and its transcript per task, in order.
 
         Raises:
@@ -116,14 +121,22 @@ class TaskRunner:
             spec = JobSpec(job, program, model_directory=channel.directory, limits=limits, packages=needs.packages)
             seconds = self._parts.config.limits.task_seconds
             with Examination(self._parts.sandbox, benchmark, job, base, seconds) as examination:
-                yield from self._in_sandboxes(spec, (channel, meter), examination, tasks, needs.seconds or seconds)
+                seconds = needs.seconds or seconds
+                yield from self._in_sandboxes(spec, (channel, meter), examination, tasks, seconds, needs.repeats)
 
     def _in_sandboxes(
-        self, spec: JobSpec, door: _Door, examination: Examination, tasks: Sequence[Task], seconds: float
-    ) -> Iterator[tuple[Outcome, str]]:
+        self,
+        spec: JobSpec,
+        door: _Door,
+        examination: Examination,
+        tasks: Sequence[Task],
+        seconds: float,
+        repeats: int,
+    ) -> Generator[tuple[Outcome, str], None, None]:
         session: Session | None = None
         failures = 0
         queue = list(tasks)
+        ran: list[tuple[Outcome, RunResult]] = []
         with ExitStack() as stack:
             while queue:
                 if self._cancelled.is_set():
@@ -132,7 +145,7 @@ class TaskRunner:
                 try:
                     if session is None:
                         session = stack.enter_context(self._parts.sandbox.session(spec))
-                    result, spend = self._one(session, door, task, seconds)
+                    result, spend = self._one(session, door, task, seconds, len(ran))
                 except (SandboxLost, ModelLost) as error:
                     failures += 1
                     if failures >= INFRASTRUCTURE_TRIES:
@@ -143,23 +156,24 @@ class TaskRunner:
                     session = None
                     continue
                 failures = 0
-                queue.pop(0)
                 if result.status in ("killed", "memory"):
                     # The program may have destroyed its sandbox; later tasks must not pay for this one.
                     stack.close()
                     session = None
                 outcome = examination.outcome(task, result)
-                yield (
-                    replace(outcome, seconds=result.seconds, peak_mb=result.peak_mb, spend=spend),
-                    result.transcript,
-                )
+                ran.append((replace(outcome, seconds=result.seconds, peak_mb=result.peak_mb, spend=spend), result))
+                if len(ran) == repeats:
+                    yield merged([(one, run.transcript) for one, run in ran])
+                    queue.pop(0)
+                    ran.clear()
 
-    def _one(self, session: Session, door: _Door, task: Task, seconds: float) -> tuple[RunResult, Spend]:
+    def _one(self, session: Session, door: _Door, task: Task, seconds: float, run: int) -> tuple[RunResult, Spend]:
         channel, meter = door
+        name = f"{task.id}#{run + 1}" if run else task.id  # calls of each run are recorded under a name of its own
         arguments = {"model": self._parts.config.models.evaluation, "inputs": dict(task.input)}
         files = None if task.files is None else {name: text.encode() for name, text in task.files.items()}
-        meter.begin(task.id)
-        channel.begin(task.id)
+        meter.begin(name)
+        channel.begin(name)
         try:
             result = session.run(RunRequest("task", arguments, seconds, files))
         except SandboxLost:
@@ -175,21 +189,70 @@ class TaskRunner:
 
 
 class Evaluator:
-    """Scores variants stage by stage and keeps every finished task."""
+    """Scores variants stage by stage, or as races, and keeps every finished task.
 
-    def __init__(self, parts: Parts, meter: Budget, cancelled: threading.Event) -> None:
+    Args:
+        reuse: Take over what the archive knows of an equal program under equal conditions (never on the hidden test).
+    """
+
+    def __init__(self, parts: Parts, meter: Budget, cancelled: threading.Event, *, reuse: bool = False) -> None:
         self._parts = parts
         self._meter = meter
         self._cancelled = cancelled
+        self._reuse = reuse
+        self._racer = Racer(parts.archive, parts.config.search) if parts.config.search.racing else None
         self._train_locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def validation(self, variant: Variant, *, screen: bool, report: Callable[[str], None]) -> tuple[float, bool]:
-        """Screen, then full stage; resumes where an earlier session was cut off.
+    def validation(
+        self, variant: Variant, *, screen: bool, report: Callable[[str], None]
+    ) -> tuple[float, VariantStatus]:
+        """Screen, then full stage; or a race. Resumes where an earlier session was cut off.
 
         Returns:
-            The aggregated score over benchmarks in [0, 1] and whether the screen was passed.
+            The aggregated score over benchmarks in [0, 1] and what becomes of the variant: ``evaluated``,
+            ``screened_out`` or ``raced_out``.
         """
+        if self._racer is None:
+            return self._staged(variant, screen, report)
+        terms = self._racer.terms(variant, self._plans()) if screen else None
+        score, status = self._raced(variant, terms, report) if terms else self._staged(variant, False, report)
+        self._racer.learn(variant, score if status == "evaluated" else None)
+        return score, status
+
+    def _plans(self) -> dict[str, list[str]]:
+        return {b.name: [task.id for task in b.tasks("validation", c.validation)] for c, b in self._setups()}
+
+    def _raced(self, variant: Variant, terms: Terms, report: Callable[[str], None]) -> tuple[float, VariantStatus]:
+        """Benchmark after benchmark, until the threshold is out of reach (or, where asked for, safely exceeded)."""
+        search, archive = self._parts.config.search, self._parts.archive
+        scores: dict[str, float | None] = {benchmark.name: None for _, benchmark in self._setups()}
+        for setup in self._setups():
+            name = setup[1].name
+            others = [score for other, score in scores.items() if other != name]
+            evaluation = self._start(variant, setup, "validation", 0, shuffled=True)
+            stops = ("below", "above") if search.racing_above == "stop" else ("below",)
+
+            def said(evaluation: Evaluation = evaluation, others: Sequence[float | None] = others) -> Verdict:
+                ran = [outcome.score for outcome in archive.outcomes(evaluation.id)]
+                return terms.verdict(evaluation, ran, others, search.racing_alpha)
+
+            def over(stops: Sequence[str] = stops, said: Callable[[], Verdict] = said) -> bool:
+                return said() in stops
+
+            self._run(variant, evaluation, setup, len(evaluation.tasks), "race", report, over=over)
+            early = over() and len(archive.outcomes(evaluation.id)) < len(evaluation.tasks)
+            scores[name] = self._finish(evaluation, "raced" if early else "finished")
+            if early:
+                known = [score for score in scores.values() if score is not None]
+                score = sum(known) / len(known)
+                if said() == "above":
+                    return score, "evaluated"
+                # A lucky start must not make it the best of the archive: that it is not is what the race has found.
+                return min(score, terms.threshold), "raced_out"
+        return sum(score or 0.0 for score in scores.values()) / len(scores), "evaluated"
+
+    def _staged(self, variant: Variant, screen: bool, report: Callable[[str], None]) -> tuple[float, VariantStatus]:
         started = [
             self._start(variant, setup, "validation", setup[0].screen if screen else 0) for setup in self._setups()
         ]
@@ -197,12 +260,12 @@ class Evaluator:
             self._screen(variant, e, s, report) for e, s in zip(started, self._setups(), strict=True)
         ):
             scores = [self._finish(e, "screened_out") for e in started]
-            return self.aggregate(scores), False
+            return self.aggregate(scores), "screened_out"
         scores = []
         for evaluation, setup in zip(started, self._setups(), strict=True):
             self._run(variant, evaluation, setup, len(evaluation.tasks), "validation", report)
             scores.append(self._finish(evaluation, "finished"))
-        return self.aggregate(scores), True
+        return self.aggregate(scores), "evaluated"
 
     def further(self, variant: Variant, tasks: int, report: Callable[[str], None]) -> bool:
         """The screen where it has not run, else ``tasks`` more validation tasks of each benchmark.
@@ -276,14 +339,22 @@ class Evaluator:
             return self._train_locks.setdefault(key, threading.Lock())
 
     def _start(
-        self, variant: Variant, setup: tuple[BenchmarkConfig, Benchmark], split: Split, screen: int
+        self,
+        variant: Variant,
+        setup: tuple[BenchmarkConfig, Benchmark],
+        split: Split,
+        screen: int,
+        *,
+        shuffled: bool = False,
     ) -> Evaluation:
         config, benchmark = setup
         limit = {"train": config.train, "validation": config.validation, "test": config.test}[split]
         tasks = [task.id for task in benchmark.tasks(split, limit)]
         context = context_of(self._parts, benchmark, split, tasks)
+        if shuffled:  # conditions are those of the set of tasks: in what order they run changes no outcome
+            tasks = race_order(tasks, benchmark.name, self._parts.config.seed, variant.step)
         archive = self._parts.archive
-        return archive.start_evaluation(
+        evaluation = archive.start_evaluation(
             variant.id,
             benchmark.name,
             split,
@@ -292,6 +363,9 @@ class Evaluator:
             context,
             sandbox_of(self._parts, benchmark),
         )
+        if self._reuse and split != "test" and not benchmark.needs.stochastic:
+            take_over(archive, variant, evaluation)
+        return evaluation
 
     def _screen(
         self,
@@ -313,14 +387,15 @@ class Evaluator:
         label: str,
         report: Callable[[str], None],
         workers: int = 1,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Run the first ``upto`` tasks that have no outcome yet."""
+        """Run the first ``upto`` tasks that have no outcome yet, or until ``over`` says that they were enough."""
         archive, benchmark = self._parts.archive, setup[1]
         done = {outcome.task for outcome in archive.outcomes(evaluation.id)}
         planned = evaluation.tasks[:upto]
         by_id = {task.id: task for task in benchmark.tasks(evaluation.split)}
         todo = [by_id[task] for task in planned if task not in done]
-        if not todo or evaluation.state != "running":
+        if not todo or evaluation.state != "running" or over():
             return
         job = evaluation_job(variant.campaign, variant.step, benchmark.name, evaluation.split)
         runner = TaskRunner(
@@ -330,10 +405,13 @@ class Evaluator:
         count = _Count(len(planned) - len(todo), len(planned), label, report)
 
         def part(tasks: Sequence[Task]) -> None:
-            for outcome, transcript in runner.run(job, variant, program, benchmark, tasks):
-                blob = archive.put_blob(transcript.encode(errors="replace")) if transcript else ""
-                archive.add_outcome(evaluation.id, replace(outcome, transcript_blob=blob))
-                count.one_more()
+            with closing(runner.run(job, variant, program, benchmark, tasks)) as outcomes:
+                for outcome, transcript in outcomes:
+                    blob = archive.put_blob(transcript.encode(errors="replace")) if transcript else ""
+                    archive.add_outcome(evaluation.id, replace(outcome, transcript_blob=blob))
+                    count.one_more()
+                    if over():
+                        return
 
         if workers <= 1:
             part(todo)
@@ -344,7 +422,9 @@ class Evaluator:
 
     def _finish(self, evaluation: Evaluation, state: str) -> float:
         outcomes = self._parts.archive.outcomes(evaluation.id)
-        score = stage_score([o.score for o in outcomes], len(evaluation.tasks))
+        scores = [outcome.score for outcome in outcomes]
+        rule = raced_score if "raced" in (state, evaluation.state) else stage_score
+        score = rule(scores, len(evaluation.tasks))
         if evaluation.state == "running":
             self._parts.archive.finish_evaluation(evaluation.id, state, score)
         return score
@@ -386,6 +466,8 @@ def context_of(parts: Parts, benchmark: Benchmark, split: Split, tasks: Sequence
         "limits": [seconds, limits.memory_mb, limits.processes, limits.cpus, limits.tmpfs_mb],
         "sandbox": [parts.sandbox.info.backend, parts.sandbox.image(needs.packages)],
     }
+    if needs.repeats > 1:
+        facts["repeats"] = needs.repeats
     if benchmark.examiner is not None:
         facts["examiner"] = examiner_digest(benchmark.examiner)
     return hashlib.sha256(canonical(facts).encode()).hexdigest()

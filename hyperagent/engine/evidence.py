@@ -101,7 +101,7 @@ class EvidenceBuilder:
     def _attempts(self, parent: Variant, before_step: int) -> list[dict[str, Json]]:
         """Earlier children: what they tried and whether it could be evaluated at all, never how they scored."""
         archive = self._parts.archive
-        words = {"evaluated": "evaluated", "screened_out": "evaluated", "pending": "evaluated"}
+        words = dict.fromkeys(("evaluated", "screened_out", "raced_out", "pending"), "evaluated")
         rows: list[dict[str, Json]] = []
         for child in archive.variants(parent.campaign):
             if child.parent != parent.id or child.step >= before_step or child.status == "mutating":

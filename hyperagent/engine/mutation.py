@@ -6,7 +6,6 @@ import ast
 import hashlib
 import json
 import random
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,12 +13,13 @@ from functools import lru_cache, partial
 
 from hyperagent.engine.budget import Budget
 from hyperagent.engine.evaluate import Parts, limits_of
+from hyperagent.engine.likeness import DOCUMENTATION, PARSING, Likenesses, without_docstrings
 from hyperagent.engine.modes import mode_of
+from hyperagent.engine.plateau import mutation_temperature
 from hyperagent.errors import AllowanceSpent, SandboxLost
 from hyperagent.protocols import Archive
 from hyperagent.types import JobSpec, Json, ProgramTree, RunRequest, RunResult, Variant, VariantStatus
 
-DOCUMENTATION = (".md", ".rst", ".txt")
 CHECK_SECONDS = 60.0
 MOST_FILES = 300
 SUMMARY_CHARACTERS = 500
@@ -56,11 +56,6 @@ def step_random(random_seed: int, step: int) -> random.Random:
     return random.Random(step_seed(random_seed, step))
 
 
-_PARSING = threading.Lock()
-"""CPython 3.11 counts the depth of a syntax tree under construction per interpreter, not per thread: two threads in
-``ast.parse`` at once can end in ``SystemError: AST constructor recursion depth mismatch``."""
-
-
 def behaviour(tree: ProgramTree) -> Mapping[str, str]:
     """What a program does, as far as its files tell: a hash of each syntax tree without docstrings, or of the file.
 
@@ -82,19 +77,9 @@ def behaviour(tree: ProgramTree) -> Mapping[str, str]:
 
 @lru_cache(maxsize=1024)  # parent and child share most files
 def _shape(path: str, data: bytes) -> str:
-    with _PARSING:
+    with PARSING:
         module = ast.parse(data, path)
-    return hashlib.sha256(ast.dump(_without_docstrings(module)).encode(errors="surrogatepass")).hexdigest()
-
-
-def _without_docstrings(module: ast.Module) -> ast.Module:
-    for node in ast.walk(module):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        first = node.body[0] if node.body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-            node.body = node.body[1:] or [ast.Pass()]
-    return module
+    return hashlib.sha256(ast.dump(without_docstrings(module)).encode(errors="surrogatepass")).hexdigest()
 
 
 class Mutator:
@@ -106,6 +91,7 @@ class Mutator:
         self._random_seed = random_seed
         self._mode = mode_of(parts.config)
         self._seeds: dict[str, ProgramTree] = {}
+        self._likenesses = Likenesses(parts.archive)
 
     def mutate(
         self, variant: Variant, program: ProgramTree, evidence: ProgramTree, iterations_left: int
@@ -150,7 +136,8 @@ class Mutator:
         job = mutation_job(variant.campaign, variant.step)
         seed = step_seed(self._random_seed, variant.step)
         models = config.models
-        defaults = {"temperature": models.mutation_temperature, "max_tokens": models.max_tokens, "seed": seed}
+        temperature = mutation_temperature(self._parts.archive, variant, models.mutation_temperature, config.search)
+        defaults = {"temperature": temperature, "max_tokens": models.max_tokens, "seed": seed}
         environment = {
             "HYPERAGENT_EDITING": models.editing,
             "HYPERAGENT_SEED": str(seed),
@@ -184,6 +171,18 @@ class Mutator:
                     result = replace(result, status=status, tree=None, error=spent.message)
         return result
 
+    def twin(self, variant: Variant, tree: ProgramTree) -> str:
+        """Id of another variant of the campaign with the same files, or that differs from them in words only.
+
+        Raises:
+            ValueError: A path that git must not hold.
+        """
+        return find_twin(self._parts.archive, variant, tree) or self._likenesses.twin(variant, tree)
+
+    def remember(self, variant: Variant, tree: ProgramTree) -> None:
+        """Take in a program that has just been committed, so that later ones are compared with it."""
+        self._likenesses.remember(variant, tree)
+
     def check(self, job: str, tree: ProgramTree) -> str:
         """Import the program in a sandbox of its own, without a model; returns why it fails, or an empty string."""
         spec = JobSpec(f"{job}/check", tree, limits=limits_of(self._parts.config))
@@ -208,7 +207,7 @@ class Mutator:
                 f"changes only documentation or layout: {', '.join(changed)}" if changed else "changes nothing",
             )
         try:
-            twin = find_twin(self._parts.archive, variant, tree)
+            twin = self.twin(variant, tree)
         except ValueError as error:
             return "invalid", f"a path that git must not hold: {error}"
         if twin:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hyperagent.protocols import Reads
 from hyperagent.types import Variant
 
-SCORED = ("evaluated", "screened_out")
+SCORED = ("evaluated", "screened_out", "raced_out")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Value = TypeVar("Value", bound=np.generic)
@@ -131,7 +131,7 @@ class Population:
             self.rows.candidate[step] = True
             self._done += step > 0
             self.arrivals.append(step)
-        if scored:
+        if scored and variant.status != "raced_out":  # whose score is a bound, never the best
             self._compare(variant, float(self.rows.score[step]))
 
     def _enter(self, variant: Variant) -> None:

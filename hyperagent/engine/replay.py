@@ -9,6 +9,7 @@ from hyperagent.engine.budget import FreeMeter
 from hyperagent.engine.evaluate import Parts, TaskRunner, evaluation_job
 from hyperagent.engine.journal import recorded_mutation
 from hyperagent.engine.mutation import Mutator
+from hyperagent.engine.reuse import origin_of
 from hyperagent.errors import ReplayDiverged, UsageError
 from hyperagent.evaluation.statistics import mean_interval
 from hyperagent.protocols import Benchmark
@@ -38,10 +39,12 @@ class Replayer:
         Raises:
             UsageError: The variant was never evaluated.
         """
+        archive = self._parts.archive
         scores: list[float] = []
         for evaluation in self._evaluations(variant):
-            outcomes = self._parts.archive.outcomes(evaluation.id)
-            job = evaluation_job(variant.campaign, variant.step, evaluation.benchmark, evaluation.split)
+            outcomes = archive.outcomes(evaluation.id)
+            origin = origin_of(archive, variant, evaluation)  # whose calls were recorded
+            job = evaluation_job(origin.campaign, origin.step, evaluation.benchmark, evaluation.split)
             done = 0
             try:
                 for new, _ in self._run(job, variant, evaluation, outcomes):

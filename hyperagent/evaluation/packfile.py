@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -232,13 +232,19 @@ def parse(path: Path, content: Mapping[str, Any]) -> Manifest:
         rating_field=table.get("rating_field", str, ""),
         screen=table.get("screen", int, DEFAULT_SCREEN),
         stochastic=table.get("stochastic", bool, False),
-        program_needs=_needs(table.part("limits"), table.pinned("packages")),
+        program_needs=replace(
+            _needs(table.part("limits"), table.pinned("packages")),
+            stochastic=table.get("stochastic", bool, False),
+            repeats=table.get("repeats", int, 1),
+        ),
         examiner_needs=_needs(examiner, examiner.pinned("packages")),
         sources=tuple(_source(name, part, texts, common) for name, part in table.tables("sources", dict)),
     )
     table.done()
     if manifest.screen < 0:
         raise table.error("screen", "must not be negative")
+    if manifest.program_needs.repeats < 1 or (manifest.program_needs.repeats > 1 and not manifest.stochastic):
+        raise table.error("repeats", "must be at least 1, and more than 1 only where stochastic = true")
     if not manifest.sources:
         raise table.error("sources", "names no data set")
     return manifest

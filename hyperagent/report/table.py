@@ -141,7 +141,7 @@ def words(variant: Variant) -> str:
     """What to say about a variant in one line; a program wrote it: not yet cleaned."""
     if variant.step == 0 and not variant.summary:
         return "seed program"
-    return variant.summary if variant.status in ("evaluated", "screened_out") else variant.reason
+    return variant.summary if variant.status in ("evaluated", "screened_out", "raced_out") else variant.reason
 
 
 def best_variant(variants: Sequence[Variant]) -> Variant | None:

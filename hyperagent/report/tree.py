@@ -22,6 +22,7 @@ Role = Literal["guide", "id", "score", "best", "path", "up", "down", "plain", "f
 _MARKS = {
     "evaluated": "●",
     "screened_out": "○",
+    "raced_out": "○",
     "mutating": "…",
     "pending": "…",
     "no_effect": "·",

@@ -79,7 +79,7 @@ class Evaluation:
         tasks: Ids of the tasks planned, in order. The screen is the first ``screen`` of them.
         context: Hash over everything a score depends on but the program: task set, model, limits, sandbox image.
         state: ``running`` until every planned task has an outcome (``finished``) or the screen failed
-            (``screened_out``).
+            (``screened_out``), or a race was called off (``raced``).
     """
 
     id: int
@@ -89,7 +89,7 @@ class Evaluation:
     tasks: tuple[str, ...]
     screen: int
     context: str
-    state: Literal["running", "finished", "screened_out"]
+    state: Literal["running", "finished", "screened_out", "raced"]
     sandbox: SandboxInfo
     score: float | None = None
 

@@ -18,6 +18,7 @@ VariantStatus = Literal[
     "pending",  # committed, evaluation not finished
     "evaluated",  # passed the screen and was scored in full
     "screened_out",  # failed the screen; scored on what ran
+    "raced_out",  # its race was called off: it will not exceed the best; scored on what ran
     "no_effect",  # the edit cannot change behaviour (documentation only); not evaluated
     "duplicate",  # same tree as an archived variant; linked, not paid again
     "invalid",  # the mutation failed or its result does not load

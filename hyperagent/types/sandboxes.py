@@ -55,11 +55,15 @@ class Needs:
         packages: Pinned Python packages (``name==version``) that the sandbox holds.
         seconds: Wall clock of one run; 0 = as the campaign's config says.
         limits: Member of :class:`Limits` -> value; what is missing is as the config says.
+        stochastic: Whether equal programs may score differently.
+        repeats: Runs of every task, whose mean is its score; above 1 only where ``stochastic``.
     """
 
     packages: tuple[str, ...] = ()
     seconds: float = 0.0
     limits: Mapping[str, float] = field(default_factory=dict)
+    stochastic: bool = False
+    repeats: int = 1
 
     def over(self, base: Limits) -> Limits:
         """``base`` with what is asked for here in place of it."""

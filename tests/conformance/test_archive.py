@@ -122,7 +122,7 @@ def test_a_variant_from_start_to_end(archive: Archive) -> None:
     assert archive.events("demo")[-3].payload["transcript_blob"] == blob
 
 
-@pytest.mark.parametrize("status", ["evaluated", "screened_out", "no_effect", "duplicate", "invalid"])
+@pytest.mark.parametrize("status", ["evaluated", "screened_out", "raced_out", "no_effect", "duplicate", "invalid"])
 def test_a_finished_variant_never_changes(archive: Archive, status: str) -> None:
     seed = seeded(archive)
     done = archive.finish_variant(seed.id, status, score=0.5)  # type: ignore[arg-type]
@@ -277,6 +277,16 @@ def test_a_screened_out_evaluation_needs_its_screen_only(archive: Archive) -> No
         archive.finish_evaluation(running.id, "screened_out", 0.0)
     archive.add_outcome(running.id, Outcome("t1", "scored", 0.0))
     assert archive.finish_evaluation(running.id, "screened_out", 0.0).state == "screened_out"
+
+
+def test_a_raced_evaluation_needs_its_first_task_only(archive: Archive) -> None:
+    seed = seeded(archive)
+    running = archive.start_evaluation(seed.id, "math", "validation", ["t2", "t1"], 0, "ctx", SANDBOX)
+    archive.add_outcome(running.id, Outcome("t1", "scored", 0.0))
+    with pytest.raises(ValueError, match="lacks"):
+        archive.finish_evaluation(running.id, "raced", 0.0)
+    archive.add_outcome(running.id, Outcome("t2", "scored", 1.0))
+    assert archive.finish_evaluation(running.id, "raced", 0.5).state == "raced"
 
 
 @pytest.mark.parametrize(("tasks", "screen"), [([], 0), (["a", "a"], 0), (["a"], 2), (["a"], -1)])

@@ -111,6 +111,9 @@ class Failing:
 
     info = SandboxInfo("failing", "none")
 
+    def image(self, packages: object = ()) -> str:
+        return ""
+
     def __init__(self, real: Sandbox, failures: int) -> None:
         self.real, self.failures = real, failures
 

@@ -118,6 +118,10 @@ class Shelf:
 
     def evaluations(self, variant: str) -> list[Evaluation]:
         info = SandboxInfo("stage", "none")
+
+        def image(self, packages: object = ()) -> str:
+            return ""
+
         return [
             Evaluation(number, variant, "b", split, ("t",), 0, "", "finished", info)  # type: ignore[arg-type]
             for number, split in enumerate(("train", "validation"))

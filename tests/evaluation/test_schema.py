@@ -35,6 +35,7 @@ positive = "yes"
 rating_field = "rating"
 screen = 0
 stochastic = true
+repeats = 3
 packages = ["numpy==2.2.6", "uvicorn[standard]==0.30.0"]
 labels = ["yes", "no"]
 fields = ["text"]

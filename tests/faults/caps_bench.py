@@ -59,6 +59,9 @@ class Stage:
 
     info = SandboxInfo("stage", "none")
 
+    def image(self, packages: object = ()) -> str:
+        return ""
+
     def prepare(self, packages: Iterable[tuple[str, ...]] = ()) -> None:
         return None
 
