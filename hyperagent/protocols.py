@@ -298,6 +298,8 @@ class Archive(CallRecorder, Protocol):
 
     def variant(self, reference: str) -> Variant: ...
 
+    def children(self, variant: str) -> Sequence[Variant]: ...
+
     def variants_with_tree(self, tree: str) -> Sequence[Variant]: ...
 
     def read_tree(self, commit: str) -> ProgramTree: ...
@@ -330,6 +332,11 @@ class Archive(CallRecorder, Protocol):
 
     def outcomes(self, evaluation: int) -> Sequence[Outcome]:
         """In the order of ``Evaluation.tasks``."""
+
+    def score_counts(
+        self, campaign: str, split: Split, variants: Sequence[str] | None = None
+    ) -> Mapping[str, Mapping[float, int]]:
+        """Variant id -> score -> number of tasks with it (lost ones left out), in one statement."""
 
     def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
         """A finished evaluation of an equal program under equal conditions, from whatever campaign."""

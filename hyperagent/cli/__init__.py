@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperagent import __version__
-from hyperagent.cli import benching, campaigns, checking, costs, looking, resources, starting
+from hyperagent.cli import benching, campaigns, checking, costs, lineage, looking, resources, starting
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
 
@@ -22,7 +22,6 @@ app = typer.Typer(
     name="hyperagent",
     help="Evolves agents that rewrite themselves: sandboxed, scored, archived, replayable.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -30,6 +29,7 @@ app = typer.Typer(
 starting.register(app)
 campaigns.register(app)
 looking.register(app)
+lineage.register(app)
 costs.register(app)
 checking.register(app)
 benching.register(app)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
 import typer
 
+from hyperagent.cli.completion import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, complete_campaign
 from hyperagent.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ if TYPE_CHECKING:
         Variant,
     )
 
-ARCHIVE_VARIABLE = "HYPERAGENT_ARCHIVE"
-DEFAULT_ARCHIVE = "archive"
-
 ArchiveOption = Annotated[
     Path | None, typer.Option("--archive", help="Archive home; else $HYPERAGENT_ARCHIVE, else ./archive.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 CampaignArgument = Annotated[
-    str | None, typer.Argument(metavar="[CAMPAIGN]", help="Name or id prefix; omitted: the newest.")
+    str | None,
+    typer.Argument(
+        metavar="[CAMPAIGN]", help="Name or id prefix; omitted: the newest.", autocompletion=complete_campaign
+    ),
 ]
 
 Breakdown = Literal["model", "purpose", "variant", "day"]
@@ -271,6 +272,9 @@ class Assembly(Protocol):
     ) -> Mapping[str, tuple[Sequence[str], Sequence[float]]]: ...
     def paired(self, archive: Archive, a: Variant, b: Variant, split: Split) -> PairedTest: ...
     def interval(self, archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None: ...
+    def intervals(
+        self, archive: Archive, campaign: str, variants: Sequence[Variant] | None = None, split: Split = "validation"
+    ) -> Mapping[str, Interval]: ...
     def scorecards(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Scorecard]: ...
     def campaign_costs(self, archive: Archive, campaign: Campaign, by: Breakdown) -> Costs: ...
     def recorded_calls(self, archive: Archive, job: str, task: str | None) -> Sequence[ModelCall]: ...

@@ -1,4 +1,4 @@
-"""Verbs that look at an archive: ``status``, ``ls``, ``show``, ``diff``, ``lineage``."""
+"""Verbs that look at an archive: ``status``, ``ls``, ``show``, ``diff``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 
 from hyperagent.cli.boundary import Guarded
 from hyperagent.cli.context import ArchiveOption, CampaignArgument, Context, JsonOption, context_of, find_campaign
-from hyperagent.cli.output import coloured_diff, columns, emit, record, say, write, write_head
-from hyperagent.cli.views import intervals, label, show_lineage
+from hyperagent.cli.output import coloured_diff, columns, emit, record, say, write
+from hyperagent.cli.views import intervals, label
 from hyperagent.errors import DataUnavailable, UsageError
 from hyperagent.report.scorecard import lines as scorecard_lines
 from hyperagent.report.table import (
@@ -36,7 +36,7 @@ VariantArgument = Annotated[str, typer.Argument(metavar="ID", help="Unique id pr
 
 
 def register(app: typer.Typer) -> None:
-    verbs = (("status", status), ("ls", ls), ("show", show), ("diff", diff), ("lineage", lineage))
+    verbs = (("status", status), ("ls", ls), ("show", show), ("diff", diff))
     for name, function in verbs:
         app.command(name, cls=Guarded)(function)
 
@@ -112,28 +112,6 @@ def ls(
         emit(campaign=found.name, variants=[{**record(one), "interval": record(known.get(one.id))} for one in variants])
     else:
         write(variant_table(variants, known, columns()))
-
-
-def lineage(
-    ctx: typer.Context,
-    campaign: CampaignArgument = None,
-    show_all: Annotated[bool, typer.Option("--all", help="Show every failed attempt.")] = False,
-    json: JsonOption = False,
-    archive: ArchiveOption = None,
-) -> None:
-    """Draw the tree of parents."""
-    context = context_of(ctx)
-    with context.archive(archive) as home:
-        found = find_campaign(home, campaign)
-        if not json:
-            write_head(f"{clean(found.name, 60)} ({found.state.replace('_', ' ')})")
-            show_lineage(context, home, found, show_all)
-            return
-        variants = home.variants(found.id)
-        known = intervals(context, home, variants)
-        best = best_variant(variants)
-    nodes = [{**record(one), "interval": record(known.get(one.id))} for one in variants]
-    emit(campaign=found, best=best.id if best else None, nodes=nodes)
 
 
 def show(ctx: typer.Context, variant: VariantArgument, json: JsonOption = False, archive: ArchiveOption = None) -> None:

@@ -89,7 +89,7 @@ def pad(text: str, columns: int, right: bool = False) -> str:
     return space + text if right else text + space
 
 
-_ASCII = str.maketrans("…·▲▼↑↓●○★≡✗→\N{EN DASH}", "~.^v^vo-*=x>-")
+_ASCII = str.maketrans("…·▲▼↑↓●○★≡✗→┄\N{EN DASH}", "~.^v^vo-*=x>:-")
 
 
 def to_ascii(text: str) -> str:

@@ -121,6 +121,7 @@ class FakeAssembly:
         self.holder: dict[str, Any] | None = None
         self.open_archive = real.open_archive
         self.scores = real.scores
+        self.intervals = real.intervals
         self.tested: list[tuple[list[int], int | None]] = []
 
     def interval(self, archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None:
