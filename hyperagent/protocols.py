@@ -346,6 +346,9 @@ class Archive(CallRecorder, Protocol):
 
     def events(self, campaign: str, after: int = 0) -> Sequence[Event]: ...
 
+    def events_of(self, campaign: str, kind: str) -> Sequence[Event]:
+        """Events of one kind."""
+
     def calls(self, *, campaign: str = "", variant: str = "", job: str = "") -> Sequence[ModelCall]: ...
 
     def spend(self, campaign: str) -> Spend:

@@ -271,6 +271,12 @@ class Store(EvaluationStore, CallStore):
             found = rows.events(find_campaign(rows, campaign)["id"], after)
         return [records.event(row) for row in found]
 
+    def events_of(self, campaign: str, kind: str) -> Sequence[Event]:
+        """Events of one kind, oldest first."""
+        with self._database.read() as rows:
+            found = rows.find("event", campaign=find_campaign(rows, campaign)["id"], kind=kind, order="sequence")
+        return [records.event(row) for row in found]
+
     # -- health
 
     def recover(self) -> Sequence[str]:

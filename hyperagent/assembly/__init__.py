@@ -3,8 +3,8 @@
 ``wiring`` builds campaigns and replays, ``benching`` runs and ``scoring`` scores benchmarks without one, ``packs`` is
 about packs themselves, ``reports`` reads scores back, ``costs`` adds up and hands out recorded model calls, ``checks``
 looks at the machine. Heavy imports (Docker, SQLAlchemy) happen inside the functions that need them, so that
-``hyperagent --help`` answers at once; and a part is imported when one of its names is first asked for (PEP 562), so that
-a verb that only reads does not wait for what runs campaigns.
+``hyperagent --help`` answers at once; and a part is imported when one of its names is first asked for (PEP 562), so
+that a verb that only reads does not wait for what runs campaigns.
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
         campaign_costs,
         export_calls,
         recorded_calls,
+    )
+    from hyperagent.assembly.looking import (
+        compare_variants,
+        conversation,
+        conversations,
+        export_program,
+        variant_details,
     )
     from hyperagent.assembly.packs import (
         PackFacts,
@@ -67,6 +74,7 @@ _PARTS = {
     "benching": "BenchmarkRun BenchmarkRunner",
     "checks": "Check doctor sandbox_checks",
     "costs": "CostRow Costs call_record campaign_costs export_calls recorded_calls",
+    "looking": "compare_variants conversation conversations export_program variant_details",
     "packs": "PackFacts benchmark_facts benchmark_schema import_papers import_polyglot imported_file init_benchmark "
     "validate_benchmark",
     "planning": "plan",
@@ -103,10 +111,14 @@ __all__ = [
     "build_image",
     "call_record",
     "campaign_costs",
+    "compare_variants",
+    "conversation",
+    "conversations",
     "describe_benchmark",
     "doctor",
     "evaluate_test",
     "export_calls",
+    "export_program",
     "fetch_benchmark",
     "import_papers",
     "import_polyglot",
@@ -130,4 +142,5 @@ __all__ = [
     "scores",
     "test_model",
     "validate_benchmark",
+    "variant_details",
 ]

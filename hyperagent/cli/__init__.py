@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperagent import __version__
-from hyperagent.cli import benching, campaigns, checking, costs, lineage, looking, resources, starting
+from hyperagent.cli import benching, campaigns, checking, costs, lineage, looking, resources, showing, starting
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
 
@@ -30,6 +30,7 @@ starting.register(app)
 campaigns.register(app)
 looking.register(app)
 lineage.register(app)
+showing.register(app)
 costs.register(app)
 checking.register(app)
 benching.register(app)

@@ -34,7 +34,12 @@ _COLOURS = {
 
 def emit(**members: Any) -> None:
     """One JSON object on stdout. Non-ASCII and control characters are escaped, so hostile text stays harmless."""
-    print(json.dumps({"schema": SCHEMA, "schema_version": SCHEMA, **{name: record(value) for name, value in members.items()}}, indent=2))
+    print(
+        json.dumps(
+            {"schema": SCHEMA, "schema_version": SCHEMA, **{name: record(value) for name, value in members.items()}},
+            indent=2,
+        )
+    )
 
 
 def record(value: Any) -> Any:

@@ -121,6 +121,8 @@ class Choice:
 
     def __init__(self, family: Family, view: View) -> None:
         self._family = family
+        # The way to the best may be hundreds of steps long; it must not crowd out every other branch.
+        self._longest_way = max(4, view.rows // 4)
         if view.ancestors:
             within = [family.by_id[one] for one in family.ancestors(view.ancestors)]
         elif view.descendants:
@@ -157,8 +159,7 @@ class Choice:
             return 3.0, -(-1.0 if variant.score is None else variant.score), variant.step
 
         ranked = sorted(variants, key=rank)
-        # The way to the best may be hundreds of steps long; beyond a dozen it would crowd out every other branch.
-        far = [variant for variant in ranked if variant.id in family.best_path][_LONGEST_WAY:]
+        far = [variant for variant in ranked if variant.id in family.best_path][self._longest_way :]
         late = {variant.id for variant in far}
         return [variant for variant in ranked if variant.id not in late] + far
 
@@ -204,9 +205,6 @@ class Choice:
             way.append(above)
         hangs.update(dict.fromkeys(way, found))
         return found
-
-
-_LONGEST_WAY = 12
 
 
 def _matching(variants: Sequence[Variant], view: View) -> list[Variant]:

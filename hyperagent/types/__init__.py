@@ -8,6 +8,16 @@ from __future__ import annotations
 from hyperagent.types.archive import Campaign, Evaluation, Event, Outcome, Problem, Variant
 from hyperagent.types.basic import CampaignState, Json, OutcomeStatus, ProgramTree, Purpose, Split, VariantStatus
 from hyperagent.types.calls import CallKey, ChatReply, ChatRequest, ModelCall, Spend
+from hyperagent.types.comparing import (
+    CampaignComparison,
+    Comparison,
+    Details,
+    FileChange,
+    Paired,
+    Repeat,
+    Scores,
+    Verdict,
+)
 from hyperagent.types.running import CampaignResult, Caps, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
 from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scorecard, Task
@@ -15,14 +25,18 @@ from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scoreca
 __all__ = [
     "CallKey",
     "Campaign",
+    "CampaignComparison",
     "CampaignResult",
     "CampaignState",
     "Caps",
     "ChatReply",
     "ChatRequest",
+    "Comparison",
+    "Details",
     "Evaluation",
     "Event",
     "Examiner",
+    "FileChange",
     "Grade",
     "Interval",
     "JobSpec",
@@ -33,20 +47,24 @@ __all__ = [
     "Needs",
     "Outcome",
     "OutcomeStatus",
+    "Paired",
     "PairedTest",
     "Plan",
     "Problem",
     "ProgramTree",
     "Progress",
     "Purpose",
+    "Repeat",
     "ReplayReport",
     "RunRequest",
     "RunResult",
     "SandboxInfo",
     "Scorecard",
+    "Scores",
     "Spend",
     "Split",
     "Task",
     "Variant",
     "VariantStatus",
+    "Verdict",
 ]
