@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         validate_benchmark,
     )
     from hyperagent.assembly.planning import plan
+    from hyperagent.assembly.repeats import compare_campaigns
     from hyperagent.assembly.reports import (
         best,
         evaluate_test,
@@ -78,6 +79,7 @@ _PARTS = {
     "packs": "PackFacts benchmark_facts benchmark_schema import_papers import_polyglot imported_file init_benchmark "
     "validate_benchmark",
     "planning": "plan",
+    "repeats": "compare_campaigns",
     "reports": "best evaluate_test interval intervals paired scorecards scores",
     "scoring": "Scored score_predictions",
     "supplies": "ModelRow PackRow benchmarks build_image describe_benchmark fetch_benchmark models pull_model "
@@ -111,6 +113,7 @@ __all__ = [
     "build_image",
     "call_record",
     "campaign_costs",
+    "compare_campaigns",
     "compare_variants",
     "conversation",
     "conversations",

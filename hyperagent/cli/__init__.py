@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 
 from hyperagent import __version__
-from hyperagent.cli import benching, campaigns, checking, costs, lineage, looking, resources, showing, starting
+from hyperagent.cli import (
+    benching,
+    campaigns,
+    checking,
+    comparing,
+    costs,
+    lineage,
+    looking,
+    resources,
+    showing,
+    starting,
+)
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
 
@@ -33,6 +44,7 @@ lineage.register(app)
 showing.register(app)
 costs.register(app)
 checking.register(app)
+comparing.register(app)
 benching.register(app)
 resources.register(app)
 

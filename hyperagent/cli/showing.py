@@ -153,8 +153,8 @@ def _scores(details: Details, width: int) -> list[str]:
     for one in details.scores:
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in one.statuses.items()) or DASH
         ran = str(one.ran) if one.ran == one.tasks else f"{one.ran}/{one.tasks}"
-        rows.append((clean(one.benchmark, 30), one.split, ran, interval(one.interval), duration(one.seconds), counts))
-    headers = ("benchmark", "split", "tasks", "score", "time", "outcomes")
+        rows.append((interval(one.interval), ran, one.split, clean(one.benchmark, 30), duration(one.seconds), counts))
+    headers = ("score", "tasks", "split", "benchmark", "time", "outcomes")
     return table(headers, rows, width, frozenset({"tasks", "time"}))
 
 

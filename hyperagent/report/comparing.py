@@ -60,7 +60,8 @@ def more(names: Sequence[str], columns: int) -> str:
         rest = len(names) - number - 1
         ending = f" … {rest} more" if rest else ""
         if kept and width(" ".join([*kept, name])) + len(ending) > columns:
-            return f"{' '.join(kept)} … {len(names) - len(kept)} more"
+            ending = f" … {len(names) - len(kept)} more"
+            return fit(" ".join(kept), max(1, columns - len(ending))) + ending
         kept.append(name)
     return fit(" ".join(kept), max(1, columns))
 
