@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         conversation,
         conversations,
         export_program,
+        turns,
         variant_details,
     )
     from hyperagent.assembly.packs import (
@@ -75,7 +76,7 @@ _PARTS = {
     "benching": "BenchmarkRun BenchmarkRunner",
     "checks": "Check doctor sandbox_checks",
     "costs": "CostRow Costs call_record campaign_costs export_calls recorded_calls",
-    "looking": "compare_variants conversation conversations export_program variant_details",
+    "looking": "compare_variants conversation conversations export_program turns variant_details",
     "packs": "PackFacts benchmark_facts benchmark_schema import_papers import_polyglot imported_file init_benchmark "
     "validate_benchmark",
     "planning": "plan",
@@ -144,6 +145,7 @@ __all__ = [
     "scorecards",
     "scores",
     "test_model",
+    "turns",
     "validate_benchmark",
     "variant_details",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,20 @@ from hyperagent.assembly.reports import interval
 from hyperagent.errors import NotFoundError, UsageError
 from hyperagent.protocols import Archive
 from hyperagent.report.changes import changes
-from hyperagent.types import Comparison, Details, Evaluation, Outcome, Paired, Scores, Spend, Split, Variant
+from hyperagent.types import (
+    Comparison,
+    Details,
+    Evaluation,
+    Json,
+    ModelCall,
+    Outcome,
+    Paired,
+    Scores,
+    Spend,
+    Split,
+    Turn,
+    Variant,
+)
 
 MUTATION = "mutation"
 """Name under which a mutation's own conversation is asked for, beside those of tasks."""
@@ -221,3 +235,41 @@ def conversation(archive: Archive, variant: Variant, task: str) -> str:
         listed = ", ".join([name for name in every if task in name][:5] or list(every)[:5]) or "none at all"
         raise NotFoundError(f"no conversation {task!r} of variant {variant.id}", hint=f"there is {listed}")
     return archive.get_blob(every[names[0]]).decode("utf-8", "replace")
+
+
+def turns(archive: Archive, variant: Variant, task: str) -> list[Turn]:
+    """The recorded model calls of one task, or of the ``mutation``, in order.
+
+    Raises:
+        NotFoundError: The variant made no call there.
+    """
+    if task == MUTATION:
+        jobs, wanted = [f"{variant.campaign}/{variant.step}/mutate"], ""
+    else:
+        start, wanted = f"{variant.campaign}/{variant.step}", task
+        jobs = [f"{start}/{name}/validation" for name in _outcomes(archive, variant, "validation")]
+        jobs += [f"{start}/{name}/train" for name in _outcomes(archive, variant, "train")]
+    calls = next((found for job in jobs if (found := _calls(archive, job, wanted))), [])
+    if not calls:
+        raise NotFoundError(
+            f"variant {variant.id} has no recorded model call of {task!r}",
+            hint=f"`hyperagent show {variant.id[:8]} --transcript` lists its conversations",
+        )
+    found: list[Turn] = []
+    before: list[Json] = []
+    for call in calls:
+        request = json.loads(archive.get_blob(call.request_blob)) if call.request_blob else {}
+        reply = json.loads(archive.get_blob(call.reply_blob)) if call.reply_blob else {}
+        messages = request.get("messages") or []
+        new = messages[len(before) :] if messages[: len(before)] == before else messages
+        answer = reply.get("message")
+        tokens = call.prompt_tokens + call.completion_tokens
+        found.append(Turn(call.model, tuple(new), answer, tokens, call.seconds, call.cached, call.error))
+        before = [*messages, answer] if answer else messages
+    return found
+
+
+def _calls(archive: Archive, job: str, task: str) -> list[ModelCall]:
+    """Those that a replay would be served: of each number the newest."""
+    found = [call for call in archive.calls(job=job) if task in ("", call.key.task) and call.state != "reserved"]
+    return [call for _, call in sorted({(call.key.task, call.key.sequence): call for call in found}.items())]

@@ -20,6 +20,7 @@ from hyperagent.cli import (
     costs,
     lineage,
     looking,
+    replaying,
     resources,
     showing,
     starting,
@@ -43,6 +44,7 @@ looking.register(app)
 lineage.register(app)
 showing.register(app)
 costs.register(app)
+replaying.register(app)
 checking.register(app)
 comparing.register(app)
 benching.register(app)

@@ -55,13 +55,12 @@ def wrapped(pairs: Sequence[tuple[str, str]], columns: int) -> list[str]:
     """As :func:`facts`, with long values continued on lines of their own."""
     shown = [(name, value) for name, value in pairs if value]
     size = max((width(name) for name, _ in shown), default=0)
+    indent = size + 2 if size else 0
     lines = []
     for name, value in shown:
-        parts = textwrap.wrap(value, max(20, columns - size - 2)) or [""]
-        lines += [
-            f"{pad(head, size)}  {fit(part, columns)}"
-            for head, part in zip([name, *[""] * len(parts)], parts, strict=False)
-        ]
+        parts = textwrap.wrap(value, max(20, columns - indent)) or [""]
+        for head, part in zip([name, *[""] * len(parts)], parts, strict=False):
+            lines.append(pad(head, indent) + fit(part, max(1, columns - indent)))
     return lines
 
 

@@ -16,9 +16,10 @@ from hyperagent.types.comparing import (
     Paired,
     Repeat,
     Scores,
+    Turn,
     Verdict,
 )
-from hyperagent.types.running import CampaignResult, Caps, Plan, Progress, ReplayReport
+from hyperagent.types.running import CampaignResult, Caps, Divergence, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
 from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scorecard, Task
 
@@ -33,6 +34,7 @@ __all__ = [
     "ChatRequest",
     "Comparison",
     "Details",
+    "Divergence",
     "Evaluation",
     "Event",
     "Examiner",
@@ -64,6 +66,7 @@ __all__ = [
     "Spend",
     "Split",
     "Task",
+    "Turn",
     "Variant",
     "VariantStatus",
     "Verdict",

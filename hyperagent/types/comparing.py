@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hyperagent.types.archive import Campaign, Variant
-from hyperagent.types.basic import Split
+from hyperagent.types.basic import Json, Split
 from hyperagent.types.calls import Spend
 from hyperagent.types.tasks import Interval, PairedTest
 
@@ -119,6 +119,24 @@ class Details:
     against_parent: Comparison | None
     signals: tuple[str, ...]
     checkout: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One recorded model call of a conversation.
+
+    Attributes:
+        asked: The messages that were not part of the call before.
+        reply: The assistant's message; None where there was none, and then ``error`` says why.
+    """
+
+    model: str
+    asked: tuple[Mapping[str, Json], ...]
+    reply: Mapping[str, Json] | None
+    tokens: int
+    seconds: float
+    cached: bool
+    error: str = ""
 
 
 @dataclass(frozen=True)
