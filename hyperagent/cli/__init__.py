@@ -6,6 +6,7 @@ Nothing heavy is imported at module level (``--help`` answers at once): rich, SQ
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -75,6 +76,9 @@ def options(
 
 def main() -> None:
     """Entry point of the console script."""
+    # The modules that a command loads are thousands of objects that stay: looking through them over and over for
+    # garbage took a sixth of the time of a verb that only reads.
+    gc.set_threshold(100_000, 20, 20)
     install_signals()
     try:
         app()

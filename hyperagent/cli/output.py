@@ -55,8 +55,9 @@ def record(value: Any) -> Any:
 
 def write(lines: Iterable[str]) -> None:
     """Lines of data on stdout."""
+    unicode = unicode_output()
     for line in lines:
-        print(line if unicode_output() else to_ascii(line))
+        sys.stdout.write(f"{line if unicode else to_ascii(line)}\n")
 
 
 def write_tree(lines: Iterable[Line]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 
 from hyperagent.types import Interval, PairedTest
 
 
+@lru_cache(maxsize=4096)  # a table of a thousand variants asks for the same few proportions
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval for a proportion.
 

@@ -33,7 +33,7 @@ def decides(found: Paired) -> str:
 
 def _rounded(count: int) -> int:
     """Two digits: the rates that it comes from are not known any better."""
-    step = 10 ** max(0, len(str(count)) - 2)
+    step: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // step) * step
 
 
