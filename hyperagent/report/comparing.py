@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hyperagent.report.table import DASH, interval, signed, table
+from hyperagent.report.table import DASH, interval, signed, table, wrapped
 from hyperagent.report.text import clean, fit, width
 
 if TYPE_CHECKING:
@@ -104,14 +104,12 @@ def campaign_lines(found: CampaignComparison, columns: int) -> list[str]:
     """Every repeat, the medians, and what they allow to say."""
     rows = [_repeat(letter, one) for letter, side in (("A", found.a), ("B", found.b)) for one in side]
     headers = ("", "campaign", "seed no.", "best", "gain", "attempts", "tokens", "cost")
-    lines = table(headers, rows, columns, frozenset(headers[2:]))
-    lines.append("")
+    lines = [*table(headers, rows, columns, frozenset(headers[2:])), ""]
     for letter, best, gain, side in zip("AB", found.best, found.gain, (found.a, found.b), strict=True):
         repeats = "1 repeat" if len(side) == 1 else f"{len(side)} repeats"
-        lines.append(
-            f"{letter}: median best {_number(best)}, median gain over the seed program {_gain(gain)} ({repeats})"
-        )
-    return [*lines, "", _campaign_verdict(found)]
+        text = f"median best {_number(best)}, median gain over the seed program {_gain(gain)} ({repeats})"
+        lines += wrapped([(letter, text)], columns)
+    return [*lines, "", *wrapped([("", _campaign_verdict(found))], columns)]
 
 
 def _repeat(letter: str, one: Repeat) -> tuple[str, ...]:
