@@ -27,7 +27,7 @@ def draw_lineage(context: Context, archive: Archive, campaign: Campaign, view: V
     family = Family(archive.variants(campaign.id))
     tree = LineageTree(family, view, columns=columns(), unicode=unicode_output())
     write_tree(tree.lines(intervals(context, archive, tree.shown)))
-    return tree.folded
+    return tree.hidden
 
 
 def show_finish(context: Context, archive: Archive, campaign: Campaign) -> None:

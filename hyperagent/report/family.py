@@ -103,12 +103,14 @@ class Drawn:
         roots: In step order.
         children: Drawn variant -> drawn variants that hang under it.
         between: Drawn variant -> how many stand between it and the one it hangs under.
+        passed: Those that stand between two drawn ones; several branches may share some.
         folded: Drawn variant -> those that would hang under it and are not drawn.
     """
 
     roots: list[Variant] = field(default_factory=list)
     children: dict[str, list[Variant]] = field(default_factory=dict)
     between: dict[str, int] = field(default_factory=dict)
+    passed: set[str] = field(default_factory=set)
     folded: dict[str, list[Variant]] = field(default_factory=dict)
 
     @property
@@ -167,7 +169,7 @@ class Choice:
         """The tree of the ``count`` most promising variants, roots included."""
         chosen = {variant.id: variant for variant in self._ranked[:count]}
         result = Drawn(children={identity: [] for identity in chosen})
-        passed: set[str] = set()
+        passed = result.passed
         for variant in sorted(chosen.values(), key=lambda one: one.step):
             way = self._way_up(variant.id, chosen)
             result.between[variant.id] = max(0, len(way) - 1)

@@ -108,7 +108,7 @@ class LineageTree:
 
     Attributes:
         shown: The variants that have a line of their own, so that intervals are asked for these only.
-        folded: How many have none.
+        hidden: How many of those asked for have none.
     """
 
     def __init__(self, family: Family, view: View, *, columns: int = 100, unicode: bool = True) -> None:
@@ -125,7 +125,7 @@ class LineageTree:
         self._intervals: Mapping[str, Interval] = {}
         self._drawn = self._fitting(Choice(family, view), 0 if view.show_all else view.rows)
         self.shown = self._drawn.shown
-        self.folded = sum(len(folded) for folded in self._drawn.folded.values())
+        self.hidden = len(self._drawn.passed) + sum(len(folded) for folded in self._drawn.folded.values())
 
     def lines(self, intervals: Mapping[str, Interval]) -> list[Line]:
         """Args: intervals: Variant id -> validation interval, where known."""
