@@ -294,7 +294,8 @@ def test_a_shell_completes_campaigns_and_variants_without_loading_anything(home:
 
 
 def test_reading_verbs_load_neither_numpy_nor_git_nor_the_engine(home: Path) -> None:
-    code = "import sys; from hyperagent.cli import app\ntry:\n    app()\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from hyperagent.cli import app\ntry:\n    app()\n"
+    code += "finally:\n    print(*sys.modules, file=sys.stderr)"
     for words in ("ls tiny", "status", "lineage"):
         done = subprocess.run(
             [sys.executable, "-c", code, *words.split(), "--archive", str(home)],
