@@ -1,7 +1,7 @@
 """How long the verbs that look take: medians of whole processes, wall clock and processor time.
 
-    scripts/make_archive.py DIR --variants 5000 --tasks 20
-    scripts/bench_looking.py DIR [CAMPAIGN] [REPEATS]
+scripts/make_archive.py DIR --variants 5000 --tasks 20
+scripts/bench_looking.py DIR [CAMPAIGN] [REPEATS]
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ def turns(archive: Archive, variant: Variant, task: str) -> list[Turn]:
         start, wanted = f"{variant.campaign}/{variant.step}", task
         jobs = [f"{start}/{name}/validation" for name in _outcomes(archive, variant, "validation")]
         jobs += [f"{start}/{name}/train" for name in _outcomes(archive, variant, "train")]
-    calls = next((found for job in jobs if (found := _calls(archive, job, wanted))), [])
+    calls = next(filter(None, (_calls(archive, job, wanted) for job in jobs)), [])
     if not calls:
         raise NotFoundError(
             f"variant {variant.id} has no recorded model call of {task!r}",

@@ -83,7 +83,7 @@ def _check(ids: Sequence[str], every: bool, task: str, step_through: bool, mutat
 def _chosen(archive: Archive, ids: Sequence[str], every: bool, since: int, mutation: bool) -> list[Variant]:
     if not every:
         return [archive.variant(reference) for reference in ids]
-    campaigns = [find_campaign(archive, reference) for reference in (ids or [None])]
+    campaigns = [find_campaign(archive, reference) for reference in ids] or [find_campaign(archive, None)]
     found = [
         variant
         for campaign in campaigns
