@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,7 @@ from hyperagent.cli.views import draw_lineage
 from hyperagent.errors import UsageError
 from hyperagent.report.family import Family, View
 from hyperagent.report.text import clean
-from hyperagent.report.tree import legend
-from hyperagent.types import VariantStatus
+from hyperagent.report.tree import MARKS, legend
 
 if TYPE_CHECKING:
     from hyperagent.protocols import Archive
@@ -41,9 +40,7 @@ def lineage(
     ] = "",
     best: Annotated[int, typer.Option("--best", metavar="N", min=0, help="Only the N best variants.")] = 0,
     since: Annotated[int, typer.Option("--since", metavar="STEP", min=0, help="Only from that step on.")] = 0,
-    status: Annotated[
-        list[str] | None, typer.Option("--status", help=f"Only these: {', '.join(get_args(VariantStatus))}.")
-    ] = None,
+    status: Annotated[list[str] | None, typer.Option("--status", help=f"Only these: {', '.join(MARKS)}.")] = None,
     dot: Annotated[bool, typer.Option("--dot", help="For Graphviz.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="For Mermaid.")] = False,
     svg: Annotated[bool, typer.Option("--svg", help="A picture.")] = False,
@@ -66,7 +63,7 @@ def lineage(
     if watched():
         say("\n" + legend(columns(), unicode_output()))
     if folded:
-        say(f"{folded} without a line of their own: --all draws every one, --descendants ID one branch")
+        say(f"not drawn: {folded:,}; --all draws every variant, --descendants ID one branch")
 
 
 def _meant(archive: Archive, campaign: str | None, *references: str) -> tuple[Campaign, list[str]]:
@@ -85,9 +82,9 @@ def _meant(archive: Archive, campaign: str | None, *references: str) -> tuple[Ca
 def _statuses(names: list[str] | tuple[str, ...]) -> frozenset[str]:
     """As typed or as printed: ``screened_out``, ``screened out``, several behind commas."""
     wanted = {part.strip().replace(" ", "_").replace("-", "_") for name in names for part in name.split(",")}
-    unknown = sorted(wanted - set(get_args(VariantStatus)))
+    unknown = sorted(wanted - set(MARKS))
     if unknown:
-        raise UsageError(f"no status {unknown[0]!r}", hint=f"one of {', '.join(get_args(VariantStatus))}")
+        raise UsageError(f"no status {unknown[0]!r}", hint=f"one of {', '.join(MARKS)}")
     return frozenset(wanted)
 
 
