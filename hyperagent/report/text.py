@@ -47,9 +47,13 @@ def clean(text: str, limit: int = 200) -> str:
     return fit(" ".join("".join(kept).split()), limit)
 
 
+_UNCOMMON = re.compile(r"[^\n\t\x20-\x7e]")
+"""What has to be looked at one by one: a diff may hold a line of ten million plain characters."""
+
+
 def clean_block(text: str) -> str:
     """Text of several lines (a diff, a log): newlines and tabs stay, everything unprintable is shown as an escape."""
-    return "".join(_visible(character) for character in text)
+    return _UNCOMMON.sub(lambda found: _visible(found[0]), text)
 
 
 def _visible(character: str) -> str:
