@@ -53,8 +53,8 @@ def test_the_interval_covers_the_true_difference() -> None:
 
 def test_the_number_of_tasks_has_the_power_it_claims() -> None:
     """At the size that the formula asks for, about 80 of 100 draws at these rates are decided."""
-    differences = [1.0] * 25 + [-1.0] * 10 + [0.0] * 65
-    needed = 100 + (more_tasks(differences) or 0)
+    differences = [1.0] * 10 + [-1.0] * 4 + [0.0] * 26
+    needed = 40 + (more_tasks(differences) or 0)
     chance, decided = random.Random(5), 0
     for _ in range(150):
         drawn = chance.choices(differences, k=needed)
