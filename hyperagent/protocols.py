@@ -357,6 +357,8 @@ class Archive(CallRecorder, Protocol):
 
     def variant(self, reference: str) -> Variant: ...
 
+    def children(self, variant: str) -> Sequence[Variant]: ...
+
     def variants_with_tree(self, tree: str) -> Sequence[Variant]: ...
 
     def read_tree(self, commit: str) -> ProgramTree: ...
@@ -390,6 +392,11 @@ class Archive(CallRecorder, Protocol):
     def outcomes(self, evaluation: int) -> Sequence[Outcome]:
         """In the order of ``Evaluation.tasks``."""
 
+    def score_counts(
+        self, campaign: str, split: Split, variants: Sequence[str] | None = None
+    ) -> Mapping[str, Mapping[float, int]]:
+        """Variant id -> score -> number of tasks with it (lost ones left out), in one statement."""
+
     def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
         """A finished evaluation of an equal program under equal conditions, from whatever campaign."""
 
@@ -397,6 +404,9 @@ class Archive(CallRecorder, Protocol):
     def append_event(self, campaign: str, kind: str, payload: Mapping[str, Json]) -> Event: ...
 
     def events(self, campaign: str, after: int = 0) -> Sequence[Event]: ...
+
+    def events_of(self, campaign: str, kind: str) -> Sequence[Event]:
+        """Events of one kind."""
 
     def calls(self, *, campaign: str = "", variant: str = "", job: str = "") -> Sequence[ModelCall]: ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from hyperagent.archive import records
@@ -13,6 +13,15 @@ from hyperagent.archive.schema import Database, Row, Transaction
 from hyperagent.types import Evaluation, Outcome, SandboxInfo, Split
 
 ENDED = ("finished", "screened_out", "raced")
+_COUNTS = """
+    SELECT e.variant, o.score, count(*) AS tasks
+    FROM evaluation e JOIN outcome o ON o.evaluation = e.id
+    WHERE e.split = :split AND o.status <> 'lost' {wanted}
+        AND e.variant IN (SELECT id FROM variant WHERE campaign = :campaign)
+        AND e.id = (SELECT max(n.id) FROM evaluation n
+            WHERE n.variant = e.variant AND n.benchmark = e.benchmark AND n.split = e.split)
+    GROUP BY e.variant, o.score
+"""
 
 
 class EvaluationStore:
@@ -116,6 +125,26 @@ class EvaluationStore:
             owner = _evaluation(rows, evaluation)
             found = {row["task"]: row for row in rows.find("outcome", evaluation=evaluation)}
         return [records.outcome(found[task]) for task in records.evaluation(owner).tasks if task in found]
+
+    def score_counts(
+        self, campaign: str, split: Split, variants: Sequence[str] | None = None
+    ) -> Mapping[str, Mapping[float, int]]:
+        """Variant id -> score -> number of tasks with it, in one statement whatever the number of variants.
+
+        Args:
+            campaign: Its id.
+            variants: Ids of those wanted; None = all.
+        """
+        values = {f"v{number}": variant for number, variant in enumerate(variants or ())}
+        if variants is not None and not values:
+            return {}
+        wanted = f"AND e.variant IN ({', '.join(f':{name}' for name in values)})" if values else ""
+        with self._database.read() as rows:
+            found = rows.query(_COUNTS.format(wanted=wanted), campaign=campaign, split=split, **values)
+        counts: dict[str, dict[float, int]] = {}
+        for row in found:
+            counts.setdefault(row["variant"], {})[row["score"]] = row["tasks"]
+        return counts
 
     def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
         """The first evaluation that ended, ``finished`` before any other end; never one that runs."""

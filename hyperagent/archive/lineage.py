@@ -13,8 +13,9 @@ import threading
 import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperagent.archive.blobs import remove_unfinished, write_durably
 from hyperagent.errors import ArchiveDamaged, PrerequisiteError
@@ -22,9 +23,9 @@ from hyperagent.types import ProgramTree
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # a missing git is reported by Lineage, not by an import
 
-import git
-import gitdb  # type: ignore[import-untyped]
-import gitdb.exc  # type: ignore[import-untyped]
+if TYPE_CHECKING:
+    import git
+    import gitdb  # type: ignore[import-untyped]
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 IDENTITY = "hyperagent <noreply@hyperagent.invalid>"
@@ -40,7 +41,6 @@ _CONFIG = f"""[core]
 """
 _RESERVED = {".git", ".gitmodules", ".gitattributes"}
 _DAMAGED_HINT = "run `git fsck` in the archive's lineage.git and restore it from a backup"
-_READ_ERRORS = (gitdb.exc.BadObject, gitdb.exc.ParseError, zlib.error, OSError, ValueError)
 
 
 class Lineage:
@@ -53,14 +53,27 @@ class Lineage:
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path.absolute()
-        self._git = git.Git(str(self.path.parent))
-        self._git.update_environment(**_environment(self.path))
         if create and not (self.path / "HEAD").is_file():
             _make_repository(self.path)
         if not (self.path / "HEAD").is_file() or not (self.path / "objects").is_dir():
             raise ArchiveDamaged(f"{self.path} is no git repository", hint=_DAMAGED_HINT)
-        self._objects = gitdb.GitDB(str(self.path / "objects"))
         self._lock = threading.Lock()
+
+    # Both are loaded on first use: a verb that reads rows only does not wait for GitPython.
+
+    @cached_property
+    def _git(self) -> git.Git:
+        import git
+
+        commands = git.Git(str(self.path.parent))
+        commands.update_environment(**_environment(self.path))
+        return commands
+
+    @cached_property
+    def _objects(self) -> gitdb.GitDB:
+        import gitdb
+
+        return gitdb.GitDB(str(self.path / "objects"))
 
     # -- writing
 
@@ -160,11 +173,13 @@ class Lineage:
         return self.path / REFS / campaign / str(step)
 
     def _read(self, object_id: str, kind: str) -> bytes:
+        from gitdb.exc import BadObject, ParseError  # type: ignore[import-untyped]
+
         try:
             with self._lock:
                 stream = self._objects.stream(bytes.fromhex(object_id))
                 data: bytes = stream.read()
-        except _READ_ERRORS as error:
+        except (BadObject, ParseError, zlib.error, OSError, ValueError) as error:
             raise ArchiveDamaged(f"git {kind} {object_id!r} cannot be read", hint=_DAMAGED_HINT) from error
         if _identify(_pack(kind, data)) != object_id:
             raise ArchiveDamaged(f"git {kind} {object_id} holds other bytes than were stored", hint=_DAMAGED_HINT)
@@ -178,6 +193,8 @@ class Lineage:
         return output
 
     def _execute(self, *command: str) -> tuple[int, bytes, bytes]:
+        from git.exc import GitCommandNotFound
+
         try:
             result: Any = self._git.execute(
                 ["git", *command],
@@ -186,7 +203,7 @@ class Lineage:
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
             )
-        except git.exc.GitCommandNotFound as error:
+        except GitCommandNotFound as error:
             raise PrerequisiteError(
                 "git is not installed", hint="install git (for example: apt install git)"
             ) from error

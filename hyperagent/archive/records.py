@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from functools import cache
 from typing import Any
 
 from hyperagent.archive.schema import Row
@@ -33,7 +34,12 @@ def _parsed(row: Row, column: str) -> Json:
 
 
 def _pick(kind: type, row: Row) -> dict[str, Any]:
-    return {field.name: row[field.name] for field in fields(kind) if field.name in row}
+    return {name: row[name] for name in _names(kind) if name in row}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def campaign(row: Row) -> Campaign:

@@ -232,6 +232,12 @@ class Store(EvaluationStore, CallStore):
         with self._database.read() as rows:
             return records.variant(find_variant(rows, reference))
 
+    def children(self, variant: str) -> Sequence[Variant]:
+        """In the order of their creation."""
+        with self._database.read() as rows:
+            found = rows.find("variant", parent=find_variant(rows, variant)["id"], order="step")
+        return [records.variant(row) for row in found]
+
     def variants_with_tree(self, tree: str) -> Sequence[Variant]:
         """In the order of their creation, over all campaigns."""
         with self._database.read() as rows:
@@ -263,6 +269,12 @@ class Store(EvaluationStore, CallStore):
         """
         with self._database.read() as rows:
             found = rows.events(find_campaign(rows, campaign)["id"], after)
+        return [records.event(row) for row in found]
+
+    def events_of(self, campaign: str, kind: str) -> Sequence[Event]:
+        """Events of one kind, oldest first."""
+        with self._database.read() as rows:
+            found = rows.find("event", campaign=find_campaign(rows, campaign)["id"], kind=kind, order="sequence")
         return [records.event(row) for row in found]
 
     # -- health

@@ -29,22 +29,54 @@ def scores(archive: Archive, variant: Variant, split: Split) -> Scores:
     found: dict[str, tuple[list[str], list[float]]] = {}
     for evaluation in archive.evaluations(variant.id):
         if evaluation.split == split:
-            outcomes = archive.outcomes(evaluation.id)
+            outcomes = [o for o in archive.outcomes(evaluation.id) if o.status != "lost"]
             found[evaluation.benchmark] = ([o.task for o in outcomes], [o.score for o in outcomes])
     return found
 
 
 def interval(archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None:
     """Mean score over all tasks of a split that ran, with its 95% interval; a raced one's is what is certain."""
+    return intervals(archive, variant.campaign, [variant], split).get(variant.id)
+
+
+def intervals(
+    archive: Archive, campaign: str, variants: Sequence[Variant] | None = None, split: Split = "validation"
+) -> dict[str, Interval]:
+    """Variant id -> :func:`interval`, for those that ran; in one query, but for campaigns that raced.
+
+    Args:
+        campaign: Its id.
+        variants: Those wanted, of that campaign; None = all.
+    """
+    wanted = None if variants is None else [variant.id for variant in variants]
+    found = {name: _interval(counts) for name, counts in archive.score_counts(campaign, split, wanted).items()}
+    search = archive.campaign(campaign).config.get("search", {})
+    if split == "validation" and search.get("racing"):
+        for name in found:
+            if (certain := _raced(archive, name)) is not None:
+                found[name] = certain
+    return found
+
+
+def _raced(archive: Archive, variant: str) -> Interval | None:
+    """What is certain of a variant whose race was called off; None where none was."""
     from hyperagent.evaluation.eprocess import raced_interval
+
+    started = [e for e in archive.evaluations(variant) if e.split == "validation"]
+    if all(e.state != "raced" for e in started):
+        return None
+    ran = [[outcome.score for outcome in archive.outcomes(e.id)] for e in started]
+    return raced_interval([score for one in ran for score in one], sum(len(e.tasks) for e in started))
+
+
+def _interval(counts: Mapping[float, int]) -> Interval:
+    from hyperagent.evaluation.proportions import wilson
+
+    if counts.keys() <= {0.0, 1.0}:
+        return wilson(counts.get(1.0, 0), sum(counts.values()))
     from hyperagent.evaluation.statistics import mean_interval
 
-    started = [e for e in archive.evaluations(variant.id) if e.split == split]
-    if any(e.state == "raced" for e in started):
-        ran = [outcome.score for e in started for outcome in archive.outcomes(e.id)]
-        return raced_interval(ran, sum(len(e.tasks) for e in started))
-    every = [score for _, values in scores(archive, variant, split).values() for score in values]
-    return mean_interval(every) if every else None
+    return mean_interval([score for score, tasks in counts.items() for _ in range(tasks)])
 
 
 def paired(archive: Archive, a: Variant, b: Variant, split: Split) -> PairedTest:
@@ -53,7 +85,7 @@ def paired(archive: Archive, a: Variant, b: Variant, split: Split) -> PairedTest
     Raises:
         UsageError: They share no task of that split.
     """
-    from hyperagent.evaluation.statistics import mcnemar
+    from hyperagent.evaluation.proportions import mcnemar
 
     left, right = scores(archive, a, split), scores(archive, b, split)
     pairs: list[tuple[float, float]] = []

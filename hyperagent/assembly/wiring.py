@@ -385,8 +385,8 @@ class CampaignReplayer:
         self._stack = ExitStack()
         self._wired: dict[tuple[str, bool], Any] = {}
 
-    def evaluation(self, variant: Variant) -> ReplayReport:
-        return self._replayer(variant, live=False).evaluation(variant)  # type: ignore[no-any-return]
+    def evaluation(self, variant: Variant, task: str = "") -> ReplayReport:
+        return self._replayer(variant, live=False).evaluation(variant, task)  # type: ignore[no-any-return]
 
     def mutation(self, variant: Variant) -> ReplayReport:
         return self._replayer(variant, live=False).mutation(variant)  # type: ignore[no-any-return]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
 import typer
 
+from hyperagent.cli.completion import ARCHIVE_VARIABLE, DEFAULT_ARCHIVE, complete_campaign
 from hyperagent.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from hyperagent.protocols import Archive, Observer
     from hyperagent.types import (
         Campaign,
+        CampaignComparison,
         CampaignResult,
         ChatReply,
+        Comparison,
+        Details,
         Evaluation,
         Interval,
         Json,
@@ -36,18 +40,19 @@ if TYPE_CHECKING:
         Scorecard,
         Spend,
         Split,
+        Turn,
         Variant,
     )
-
-ARCHIVE_VARIABLE = "HYPERAGENT_ARCHIVE"
-DEFAULT_ARCHIVE = "archive"
 
 ArchiveOption = Annotated[
     Path | None, typer.Option("--archive", help="Archive home; else $HYPERAGENT_ARCHIVE, else ./archive.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 CampaignArgument = Annotated[
-    str | None, typer.Argument(metavar="[CAMPAIGN]", help="Name or id prefix; omitted: the newest.")
+    str | None,
+    typer.Argument(
+        metavar="[CAMPAIGN]", help="Name or id prefix; omitted: the newest.", autocompletion=complete_campaign
+    ),
 ]
 
 Breakdown = Literal["model", "purpose", "variant", "day"]
@@ -244,7 +249,7 @@ class Runner(Protocol):
 
 
 class Replayer(Protocol):
-    def evaluation(self, variant: Variant) -> ReplayReport: ...
+    def evaluation(self, variant: Variant, task: str = "") -> ReplayReport: ...
     def mutation(self, variant: Variant) -> ReplayReport: ...
     def live(self, variant: Variant) -> ReplayReport: ...
     def close(self) -> None: ...
@@ -272,6 +277,18 @@ class Assembly(Protocol):
     ) -> Mapping[str, tuple[Sequence[str], Sequence[float]]]: ...
     def paired(self, archive: Archive, a: Variant, b: Variant, split: Split) -> PairedTest: ...
     def interval(self, archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None: ...
+    def intervals(
+        self, archive: Archive, campaign: str, variants: Sequence[Variant] | None = None, split: Split = "validation"
+    ) -> Mapping[str, Interval]: ...
+    def compare_variants(
+        self, archive: Archive, a: Variant, b: Variant, split: Split, benchmark: str = ""
+    ) -> Comparison: ...
+    def compare_campaigns(self, archive: Archive, a: Sequence[str], b: Sequence[str]) -> CampaignComparison: ...
+    def variant_details(self, archive: Archive, variant: Variant) -> Details: ...
+    def conversations(self, archive: Archive, variant: Variant) -> Mapping[str, str]: ...
+    def conversation(self, archive: Archive, variant: Variant, task: str) -> str: ...
+    def turns(self, archive: Archive, variant: Variant, task: str) -> Sequence[Turn]: ...
+    def export_program(self, archive: Archive, variant: Variant, directory: Path) -> int: ...
     def scorecards(self, archive: Archive, variant: Variant, split: Split) -> Mapping[str, Scorecard]: ...
     def campaign_regressions(self, archive: Archive, campaign: str) -> Sequence[Any]: ...
     def ensemble(

@@ -1,26 +1,25 @@
-"""Verbs that look at an archive: ``status``, ``ls``, ``show``, ``diff``, ``lineage``."""
+"""Verbs that look at an archive: ``status``, ``ls``, ``diff``, ``export``."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyperagent.cli.boundary import Guarded
-from hyperagent.cli.context import ArchiveOption, CampaignArgument, Context, JsonOption, context_of, find_campaign
-from hyperagent.cli.output import coloured_diff, columns, emit, record, say, write, write_head
-from hyperagent.cli.views import intervals, label, show_lineage
-from hyperagent.errors import DataUnavailable, UsageError
-from hyperagent.report.scorecard import lines as scorecard_lines
+from hyperagent.cli.context import ArchiveOption, CampaignArgument, JsonOption, context_of, find_campaign
+from hyperagent.cli.output import coloured_diff, columns, emit, record, say, write
+from hyperagent.cli.showing import VariantArgument
+from hyperagent.cli.views import intervals, label
+from hyperagent.errors import UsageError
+from hyperagent.report.comparing import flip_table, verdict
 from hyperagent.report.table import (
     best_variant,
     campaign_table,
-    duration,
     facts,
     moment,
-    number,
     score,
     short,
     spending,
@@ -30,13 +29,11 @@ from hyperagent.report.text import clean, clean_block
 
 if TYPE_CHECKING:
     from hyperagent.protocols import Archive
-    from hyperagent.types import Campaign, Scorecard, Variant
-
-VariantArgument = Annotated[str, typer.Argument(metavar="ID", help="Unique id prefix, or CAMPAIGN/STEP.")]
+    from hyperagent.types import Campaign, Variant
 
 
 def register(app: typer.Typer) -> None:
-    verbs = (("status", status), ("ls", ls), ("show", show), ("diff", diff), ("lineage", lineage))
+    verbs = (("status", status), ("ls", ls), ("diff", diff), ("export", export))
     for name, function in verbs:
         app.command(name, cls=Guarded)(function)
 
@@ -114,112 +111,6 @@ def ls(
         write(variant_table(variants, known, columns()))
 
 
-def lineage(
-    ctx: typer.Context,
-    campaign: CampaignArgument = None,
-    show_all: Annotated[bool, typer.Option("--all", help="Show every failed attempt.")] = False,
-    json: JsonOption = False,
-    archive: ArchiveOption = None,
-) -> None:
-    """Draw the tree of parents."""
-    context = context_of(ctx)
-    with context.archive(archive) as home:
-        found = find_campaign(home, campaign)
-        if not json:
-            write_head(f"{clean(found.name, 60)} ({found.state.replace('_', ' ')})")
-            show_lineage(context, home, found, show_all)
-            return
-        variants = home.variants(found.id)
-        known = intervals(context, home, variants)
-        best = best_variant(variants)
-    nodes = [{**record(one), "interval": record(known.get(one.id))} for one in variants]
-    emit(campaign=found, best=best.id if best else None, nodes=nodes)
-
-
-def show(ctx: typer.Context, variant: VariantArgument, json: JsonOption = False, archive: ArchiveOption = None) -> None:
-    """Everything about one variant, except its hidden-test results (see `test`)."""
-    context = context_of(ctx)
-    with context.archive(archive) as home:
-        details = _details(context, home, home.variant(variant))
-    if json:
-        emit(**details)
-        return
-    found: Variant = details["variant"]
-    campaign: Campaign = details["campaign"]
-    write(
-        facts(
-            [
-                ("variant", label(campaign, found)),
-                ("status", found.status.replace("_", " ") + (f": {clean(found.reason, 300)}" if found.reason else "")),
-                ("validation", score(found, details["interval"])),
-                ("parent", details["parent"] or "none: the seed program"),
-                ("children", " ".join(details["children"])),
-                ("generation", str(found.generation)),
-                ("says", clean(found.summary, 1000)),
-                ("mutation", f"{duration(found.seconds)}, {spending(details['mutation_spend'])}" if found.step else ""),
-                ("evaluation", spending(details["evaluation_spend"])),
-                ("commit", found.commit),
-                ("tree", found.tree),
-                ("files", ", ".join(clean(name, 100) for name in details["files"])),
-            ]
-        )
-    )
-    for entry in details["evaluations"]:
-        write(["", *_evaluation_lines(entry, details["metrics"].get(entry["benchmark"]))])
-
-
-def _details(context: Context, archive: Archive, variant: Variant) -> dict[str, Any]:
-    from hyperagent.types import Spend
-
-    campaign = archive.campaign(variant.campaign)
-    family = archive.variants(campaign.id)
-    parent = next((one for one in family if one.id == variant.parent), None)
-    spends = {"mutate": Spend(), "evaluate": Spend()}
-    for call in archive.calls(variant=variant.id):
-        if call.purpose in spends:
-            used = Spend(0, 1) if call.cached else Spend(1, 0, call.prompt_tokens, call.completion_tokens, call.cost)
-            spends[call.purpose] += used
-    evaluations = []
-    for found in archive.evaluations(variant.id):
-        if found.split == "test":  # hidden results are shown by `test` only, where they are asked for
-            continue
-        outcomes = Counter(outcome.status for outcome in archive.outcomes(found.id))
-        evaluations.append({**record(found), "tasks": len(found.tasks), "outcomes": outcomes})
-    return {
-        "variant": variant,
-        "campaign": campaign,
-        "interval": context.assembly.interval(archive, variant),
-        "parent": label(campaign, parent) if parent else None,
-        "children": [f"{one.step}:{short(one.id)}" for one in family if one.parent == variant.id],
-        "mutation_spend": spends["mutate"],
-        "evaluation_spend": spends["evaluate"],
-        "files": sorted(archive.read_tree(variant.commit)) if variant.commit else [],
-        "evaluations": evaluations,
-        "metrics": _metrics(context, archive, variant) if evaluations else {},
-    }
-
-
-def _metrics(context: Context, archive: Archive, variant: Variant) -> Mapping[str, Scorecard]:
-    try:
-        return context.assembly.scorecards(archive, variant, "validation")
-    except DataUnavailable as error:  # an archive may be read on a machine that lacks the benchmark's data
-        say(f"no metrics: {clean(error.message, 300)}")
-        return {}
-
-
-def _evaluation_lines(entry: dict[str, Any], card: Scorecard | None) -> list[str]:
-    counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in entry["outcomes"].items())
-    sandbox, state = entry["sandbox"], entry["state"].replace("_", " ")
-    lines = [
-        f"{clean(entry['benchmark'], 40)} {entry['split']}: {number(entry['score'])}, {state}, "
-        f"{entry['tasks']} tasks ({counts}), {clean(sandbox['backend'], 20)}"
-    ]
-    lines += [f"  warning: {clean(warning, 200)}" for warning in sandbox["warnings"]]
-    if entry["split"] == "validation" and card is not None:
-        lines += [f"  {line}".rstrip() for line in scorecard_lines(card, columns() - 2)]
-    return lines
-
-
 def diff(
     ctx: typer.Context,
     a: VariantArgument,
@@ -228,22 +119,54 @@ def diff(
     archive: ArchiveOption = None,
 ) -> None:
     """What changed between two programs; with one id, against its parent."""
-    with context_of(ctx).archive(archive) as home:
-        first = home.variant(a)
-        if b is not None:
-            before, after = first, home.variant(b)
-        elif first.parent is None:
-            raise UsageError(f"{short(first.id)} is a seed program: it has no parent", hint="name a second variant")
-        else:
-            before, after = home.variant(first.parent), first
-        for one in (before, after):
-            if not one.commit:
-                raise UsageError(
-                    f"{short(one.id)} has no program: {one.status.replace('_', ' ')}",
-                    hint=f"see `show {short(one.id)}`",
-                )
+    context = context_of(ctx)
+    with context.archive(archive) as home:
+        before, after = _two(home, a, b)
         text = home.diff(before.commit, after.commit)
+        try:
+            compared = context.assembly.compare_variants(home, before, after, "validation")
+        except UsageError:  # they share no task: there is a diff, and nothing flipped
+            compared = None
     if json:
-        emit(a=before.id, b=after.id, diff=text)
+        flipped = None if compared is None else {"won": compared.overall.won, "lost": compared.overall.lost}
+        emit(a=before.id, b=after.id, diff=text, flipped=flipped)
+        return
+    write(coloured_diff(clean_block(text)))
+    if compared is not None:
+        write(["", *flip_table(compared, columns()), "", verdict(compared.overall)])
+
+
+def _two(archive: Archive, a: str, b: str | None) -> tuple[Variant, Variant]:
+    """The older and the newer program; with one reference, its parent's and its own."""
+    first = archive.variant(a)
+    if b is not None:
+        before, after = first, archive.variant(b)
+    elif first.parent is None:
+        raise UsageError(f"{short(first.id)} is a seed program: it has no parent", hint="name a second variant")
     else:
-        write(coloured_diff(clean_block(text)))
+        before, after = archive.variant(first.parent), first
+    for one in (before, after):
+        if not one.commit:
+            raise UsageError(
+                f"{short(one.id)} has no program: {one.status.replace('_', ' ')}", hint=f"see `show {short(one.id)}`"
+            )
+    return before, after
+
+
+def export(
+    ctx: typer.Context,
+    variant: VariantArgument,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    json: JsonOption = False,
+    archive: ArchiveOption = None,
+) -> None:
+    """Write a variant's program into a folder, ready to run."""
+    context = context_of(ctx)
+    with context.archive(archive) as home:
+        found = home.variant(variant)
+        files = context.assembly.export_program(home, found, directory)
+    if json:
+        emit(variant=found.id, tree=found.tree, directory=directory, files=files)
+        return
+    write([f"{files} files in {clean(str(directory), 300)}"])
+    say(f"  hyperagent benchmark run NAME --program {clean(str(directory), 300)}")

@@ -15,6 +15,8 @@ from hyperagent.report.text import clean, to_ascii
 from hyperagent.report.tree import Line
 
 SCHEMA = 1
+_FEWEST_LINES = 24
+_LINES_IN_A_PIPE = 100
 _COLOURS = {
     "guide": "2",
     "id": "36",
@@ -32,7 +34,12 @@ _COLOURS = {
 
 def emit(**members: Any) -> None:
     """One JSON object on stdout. Non-ASCII and control characters are escaped, so hostile text stays harmless."""
-    print(json.dumps({"schema": SCHEMA, **{name: record(value) for name, value in members.items()}}, indent=2))
+    print(
+        json.dumps(
+            {"schema": SCHEMA, "schema_version": SCHEMA, **{name: record(value) for name, value in members.items()}},
+            indent=2,
+        )
+    )
 
 
 def record(value: Any) -> Any:
@@ -48,8 +55,9 @@ def record(value: Any) -> Any:
 
 def write(lines: Iterable[str]) -> None:
     """Lines of data on stdout."""
+    unicode = unicode_output()
     for line in lines:
-        print(line if unicode_output() else to_ascii(line))
+        sys.stdout.write(f"{line if unicode else to_ascii(line)}\n")
 
 
 def write_tree(lines: Iterable[Line]) -> None:
@@ -91,6 +99,17 @@ def progress(*values: object) -> None:
 def columns() -> int:
     """Width of the terminal; 100 where there is none."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
+
+
+def lines_for_tree() -> int:
+    """Most lines of a tree: a little less than a terminal's height, more where there is none to fit."""
+    height = shutil.get_terminal_size((0, 0)).lines if sys.stdout.isatty() else int(os.environ.get("LINES") or 0)
+    return max(_FEWEST_LINES, height - 4) if height else _LINES_IN_A_PIPE
+
+
+def watched() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
 
 
 def unicode_output() -> bool:

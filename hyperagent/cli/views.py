@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hyperagent.cli.context import Context
-from hyperagent.cli.output import columns, say, unicode_output, write, write_tree
+from hyperagent.cli.output import columns, lines_for_tree, say, unicode_output, write, write_tree
+from hyperagent.report.family import Family, View
 from hyperagent.report.table import best_variant, score, short
 from hyperagent.report.text import clean
-from hyperagent.report.tree import lineage_tree
+from hyperagent.report.tree import LineageTree
 
 if TYPE_CHECKING:
     from hyperagent.protocols import Archive
     from hyperagent.types import Campaign, Interval, PairedTest, Split, Variant
 
 
-def intervals(context: Context, archive: Archive, variants: Sequence[Variant]) -> dict[str, Interval]:
-    """Variant id -> validation interval, for those that have one."""
-    found = {}
-    for variant in variants:
-        value = context.assembly.interval(archive, variant) if variant.score is not None else None
-        if value is not None:
-            found[variant.id] = value
-    return found
+def intervals(context: Context, archive: Archive, variants: Sequence[Variant]) -> Mapping[str, Interval]:
+    """Variant id -> validation interval, for those that have one. The variants are of one campaign."""
+    return context.assembly.intervals(archive, variants[0].campaign, variants) if variants else {}
 
 
-def show_lineage(context: Context, archive: Archive, campaign: Campaign, show_all: bool = False) -> None:
-    variants = archive.variants(campaign.id)
-    known = intervals(context, archive, variants)
-    write_tree(lineage_tree(variants, known, columns=columns(), unicode=unicode_output(), show_all=show_all))
+def draw_lineage(context: Context, archive: Archive, campaign: Campaign, view: View) -> int:
+    """Draw what the view asks for; returns how many variants have no line of their own."""
+    family = Family(archive.variants(campaign.id))
+    tree = LineageTree(family, view, columns=columns(), unicode=unicode_output())
+    write_tree(tree.lines(intervals(context, archive, tree.shown)))
+    return tree.hidden
 
 
 def show_finish(context: Context, archive: Archive, campaign: Campaign) -> None:
     """The end of a run: lineage, best variant beside the seed, and where to look next."""
     variants = archive.variants(campaign.id)
-    show_lineage(context, archive, campaign)
+    draw_lineage(context, archive, campaign, View(rows=lines_for_tree()))
     best = best_variant(variants)
     if best is None:
         return

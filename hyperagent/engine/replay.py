@@ -10,10 +10,10 @@ from hyperagent.engine.evaluate import Parts, TaskRunner, evaluation_job
 from hyperagent.engine.journal import recorded_mutation
 from hyperagent.engine.mutation import Mutator
 from hyperagent.engine.reuse import origin_of
-from hyperagent.errors import ReplayDiverged, UsageError
+from hyperagent.errors import NotFoundError, ReplayDiverged, UsageError
 from hyperagent.evaluation.statistics import mean_interval
 from hyperagent.protocols import Benchmark
-from hyperagent.types import Evaluation, Outcome, ReplayReport, Task, Variant
+from hyperagent.types import Divergence, Evaluation, Outcome, ReplayReport, Task, Variant
 
 EXCERPT = 40
 REPORT_EVERY = 20
@@ -33,16 +33,17 @@ class Replayer:
         self._report = report
         self._runner = TaskRunner(parts, FreeMeter(), "evaluate", threading.Event())
 
-    def evaluation(self, variant: Variant) -> ReplayReport:
-        """Rerun every validation task from recorded calls and compare predictions and scores byte for byte.
+    def evaluation(self, variant: Variant, task: str = "") -> ReplayReport:
+        """Rerun every validation task, or one, from recorded calls; compare predictions and scores byte for byte.
 
         Raises:
             UsageError: The variant was never evaluated.
+            NotFoundError: Not on that task.
         """
         archive = self._parts.archive
         scores: list[float] = []
-        for evaluation in self._evaluations(variant):
-            outcomes = archive.outcomes(evaluation.id)
+        for evaluation in self._with_task(variant, task):
+            outcomes = [o for o in archive.outcomes(evaluation.id) if task in ("", o.task)]
             origin = origin_of(archive, variant, evaluation)  # whose calls were recorded
             job = evaluation_job(origin.campaign, origin.step, evaluation.benchmark, evaluation.split)
             done = 0
@@ -50,14 +51,15 @@ class Replayer:
                 for new, _ in self._run(job, variant, evaluation, outcomes):
                     old = outcomes[done]
                     difference = first_difference(old, new)
-                    if difference:
-                        return self._diverged(variant, len(scores), f"{old.task}: {difference}")
+                    if difference is not None:
+                        return self._diverged(variant, len(scores), difference)
                     done += 1
                     scores.append(old.score)
                     if len(scores) % REPORT_EVERY == 0:
                         self._report(f"{len(scores)} tasks identical")
             except ReplayDiverged as diverged:
-                return self._diverged(variant, len(scores), f"{outcomes[done].task}: {diverged.message}")
+                first = Divergence(outcomes[done].task, "calls", None, "", diverged.message)
+                return self._diverged(variant, len(scores), first)
         interval = mean_interval(scores)
         return ReplayReport(variant, "evaluation", True, len(scores), "", interval, interval)
 
@@ -121,6 +123,15 @@ class Replayer:
             )
         return found
 
+    def _with_task(self, variant: Variant, task: str) -> list[Evaluation]:
+        found = [one for one in self._evaluations(variant) if not task or task in one.tasks]
+        if not found:
+            raise NotFoundError(
+                f"variant {variant.id} was not evaluated on task {task!r}",
+                hint=f"`hyperagent show {variant.id[:8]} --transcript` lists its tasks",
+            )
+        return found
+
     def _run(
         self, job: str, variant: Variant, evaluation: Evaluation, outcomes: Sequence[Outcome]
     ) -> Iterator[tuple[Outcome, str]]:
@@ -143,23 +154,32 @@ class Replayer:
         raise UsageError(f"the campaign's config names no benchmark {evaluation.benchmark}")
 
     @staticmethod
-    def _diverged(variant: Variant, identical: int, divergence: str) -> ReplayReport:
-        return ReplayReport(variant, "evaluation", False, identical, divergence)
+    def _diverged(variant: Variant, identical: int, first: Divergence) -> ReplayReport:
+        return ReplayReport(variant, "evaluation", False, identical, described(first), first=first)
 
 
-def first_difference(old: Outcome, new: Outcome) -> str:
-    """The first thing that differs between two outcomes of a task, or an empty string.
+def first_difference(old: Outcome, new: Outcome) -> Divergence | None:
+    """The first thing that differs between two outcomes of a task; None where nothing does.
 
     Compared: status, score and the bytes of the prediction; times and memory differ from run to run by nature.
     """
     if old.prediction != new.prediction:
+        # Predictions are canonical JSON in ASCII: a character is a byte.
         length = min(len(old.prediction), len(new.prediction))
         at = next((i for i in range(length) if old.prediction[i] != new.prediction[i]), length)
         start = max(at - EXCERPT // 2, 0)
         was, now = old.prediction[start : start + EXCERPT], new.prediction[start : start + EXCERPT]
-        return f"prediction differs at character {at}: recorded {was!r}, replayed {now!r}"
+        return Divergence(old.task, "prediction", at, was, now, at - start)
     if old.status != new.status:
-        return f"status {old.status} recorded, {new.status} replayed ({new.error[:200]})"
+        return Divergence(old.task, "status", None, old.status, f"{new.status} ({new.error[:200]})")
     if old.score != new.score:
-        return f"score {old.score} recorded, {new.score} replayed"
-    return ""
+        return Divergence(old.task, "score", None, str(old.score), str(new.score))
+    return None
+
+
+def described(first: Divergence) -> str:
+    """A divergence in one line."""
+    if first.what == "calls":
+        return f"{first.task}: {first.replayed}"
+    where = "" if first.at is None else f" differs at byte {first.at}"
+    return f"{first.task}: {first.what}{where}: recorded {first.recorded!r}, replayed {first.replayed!r}"

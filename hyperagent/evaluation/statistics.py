@@ -5,51 +5,35 @@ Everything is two-sided. Resampling uses a fixed seed, so that a report printed 
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
-from statistics import NormalDist
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperagent.evaluation.proportions import check_paired, mcnemar, wilson
 from hyperagent.types import Interval, PairedTest
 
 Floats = NDArray[np.float64]
+__all__ = [
+    "Resamples",
+    "divided",
+    "holm",
+    "mcnemar",
+    "mean_interval",
+    "median_interval",
+    "paired_bootstrap",
+    "score_interval",
+    "wilcoxon",
+    "wilson",
+    "winners",
+]
+
 RESAMPLES = 2000
 RANDOM_SEED = 20_240_229
 _SLAB = 1 << 20
 """Most weights held as floats at once; bounds the memory that thousands of tasks need."""
-
-
-def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval for a proportion.
-
-    Centre ``(p + z²/2n) / (1 + z²/n)``, half width ``z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n)`` with ``p = successes/n``
-    and ``z`` the normal quantile (Wilson 1927, JASA 22:209-212; recommended over the normal approximation by Brown,
-    Cai and DasGupta 2001, Statistical Science 16:101-133).
-
-    Args:
-        successes: Number of successes, 0..n.
-        n: Number of trials; 0 says nothing: the interval is 0..1.
-        confidence: Coverage wanted, in (0, 1).
-
-    Raises:
-        ValueError: An argument out of its range.
-    """
-    if not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes out of {n} trials")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence {confidence} is not between 0 and 1")
-    if n == 0:
-        return Interval(0.0, 0.0, 1.0, 0)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    p = successes / n
-    scale = 1 + z * z / n
-    centre = (p + z * z / (2 * n)) / scale
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    # At the ends the bound is p exactly; rounding must not put the estimate outside of its own interval.
-    return Interval(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)), n)
 
 
 def mean_interval(scores: Sequence[float]) -> Interval:
@@ -59,11 +43,17 @@ def mean_interval(scores: Sequence[float]) -> Interval:
     scores it is too narrow.
 
     Args:
-        scores: Scores in [0, 1].
+        scores: Scores in [0, 1]. Their order has no effect.
     """
     if all(score in (0, 1) for score in scores):
         return wilson(int(sum(scores)), len(scores))
-    return Resamples(len(scores)).mean(scores)
+    return _resamples(len(scores)).mean(sorted(scores))
+
+
+@lru_cache(maxsize=4)
+def _resamples(n: int) -> Resamples:
+    """A table of a thousand variants draws its samples once, not a thousand times."""
+    return Resamples(n)
 
 
 def score_interval(scores: Sequence[Sequence[float]], aggregate: Callable[[Sequence[float]], float]) -> Interval:
@@ -86,30 +76,6 @@ def score_interval(scores: Sequence[Sequence[float]], aggregate: Callable[[Seque
     return Interval(values[0], min(values[0], below), max(values[0], above), sum(map(len, scores)))
 
 
-def mcnemar(a: Sequence[float], b: Sequence[float]) -> PairedTest:
-    """Exact McNemar test: does B solve other tasks than A more often than the reverse?
-
-    Of ``d`` discordant pairs each is a win with probability 1/2 under the null hypothesis; the two-sided p-value is
-    ``min(1, 2·P[Binomial(d, 1/2) <= min(wins, losses)])`` (McNemar 1947, Psychometrika 12:153-157; exact form as in
-    Agresti 2002, Categorical Data Analysis, section 10.1).
-
-    Args:
-        a: 0/1 scores of A.
-        b: 0/1 scores of B on the same tasks in the same order. A win is a task that B solved and A did not.
-
-    Raises:
-        ValueError: Different lengths, or a score that is neither 0 nor 1 (use :func:`paired_bootstrap` for those).
-    """
-    _check_paired(a, b)
-    if not all(score in (0, 1) for score in (*a, *b)):
-        raise ValueError("McNemar's test needs scores of 0 or 1; use paired_bootstrap for partial credit")
-    wins = sum(1 for x, y in zip(a, b, strict=True) if y > x)
-    losses = sum(1 for x, y in zip(a, b, strict=True) if x > y)
-    discordant = wins + losses
-    tail = sum(math.comb(discordant, k) for k in range(min(wins, losses) + 1))
-    return PairedTest(wins, losses, len(a), min(1.0, 2 * tail / 2**discordant))
-
-
 def paired_bootstrap(a: Sequence[float], b: Sequence[float]) -> Interval:
     """Mean of ``b - a`` over paired tasks, with its 95% percentile bootstrap interval over tasks, in [-1, 1].
 
@@ -118,7 +84,7 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float]) -> Interval:
     Raises:
         ValueError: Different lengths.
     """
-    _check_paired(a, b)
+    check_paired(a, b)
     return Resamples(len(a)).mean(np.asarray(b, dtype=float) - np.asarray(a, dtype=float), -1.0, 1.0)
 
 
@@ -137,7 +103,7 @@ def wilcoxon(a: Sequence[float], b: Sequence[float]) -> PairedTest:
     Raises:
         ValueError: Different lengths.
     """
-    _check_paired(a, b)
+    check_paired(a, b)
     differences = [y - x for x, y in zip(a, b, strict=True)]
     sizes = sorted(abs(one) for one in differences if one)
     # Twice the mean rank of equals is whole: first place + last place, counted from 1.
@@ -269,11 +235,6 @@ def divided(part: Floats, whole: Floats, otherwise: float = 0.0) -> Floats:
     part, whole = np.broadcast_arrays(part, whole)
     result: Floats = np.divide(part, whole, out=np.full(part.shape, otherwise), where=whole != 0)
     return result
-
-
-def _check_paired(a: Sequence[float], b: Sequence[float]) -> None:
-    if len(a) != len(b):
-        raise ValueError(f"a paired comparison needs equal lengths, got {len(a)} and {len(b)}")
 
 
 def _drawn(generator: np.random.Generator, rows: int, n: int) -> NDArray[np.int64]:

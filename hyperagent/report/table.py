@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -43,6 +44,24 @@ def number(value: float | None) -> str:
 def interval(value: Interval | None) -> str:
     """``0.58 [0.48-0.67]``, with an en dash."""
     return DASH if value is None else f"{value.estimate:.2f} [{value.low:.2f}{DASH}{value.high:.2f}]"
+
+
+def signed(value: Interval) -> str:
+    """A difference, ``+0.11 [-0.05 to +0.27]``."""
+    return f"{value.estimate:+.2f} [{value.low:+.2f} to {value.high:+.2f}]"
+
+
+def wrapped(pairs: Sequence[tuple[str, str]], columns: int) -> list[str]:
+    """As :func:`facts`, with long values continued on lines of their own."""
+    shown = [(name, value) for name, value in pairs if value]
+    size = max((width(name) for name, _ in shown), default=0)
+    indent = size + 2 if size else 0
+    lines = []
+    for name, value in shown:
+        parts = textwrap.wrap(value, max(20, columns - indent)) or [""]
+        for head, part in zip([name, *[""] * len(parts)], parts, strict=False):
+            lines.append(pad(head, indent) + fit(part, max(1, columns - indent)))
+    return lines
 
 
 def score(variant: Variant, found: Interval | None) -> str:

@@ -28,6 +28,8 @@ def clean(text: str, limit: int = 200) -> str:
     Args:
         limit: Most terminal columns of the result; a longer text ends in ``…``.
     """
+    if text.isascii() and text.isprintable():  # most texts, and tables have thousands of them
+        return fit(" ".join(text[: 20 * limit + 1000].split()), limit)
     kept: list[str] = []
     marks = 0
     for character in _ESCAPES.sub("", text[: 20 * limit + 1000]):
@@ -45,9 +47,13 @@ def clean(text: str, limit: int = 200) -> str:
     return fit(" ".join("".join(kept).split()), limit)
 
 
+_UNCOMMON = re.compile(r"[^\n\t\x20-\x7e]")
+"""What has to be looked at one by one: a diff may hold a line of ten million plain characters."""
+
+
 def clean_block(text: str) -> str:
     """Text of several lines (a diff, a log): newlines and tabs stay, everything unprintable is shown as an escape."""
-    return "".join(_visible(character) for character in text)
+    return _UNCOMMON.sub(lambda found: _visible(found[0]), text)
 
 
 def _visible(character: str) -> str:
@@ -57,9 +63,13 @@ def _visible(character: str) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
+_SINGLE = re.compile("[\x00-\x7f\xb7\u2010-\u2027\u2190-\u21ff\u2261\u2500-\u25fc\u2605\u2717]*")
+"""Texts whose every character takes one column, as far as tables and trees have them: looked at in one go."""
+
+
 def width(text: str) -> int:
     """Terminal columns that the text takes: 2 for wide East Asian characters and emoji, 0 for combining marks."""
-    return sum(_columns(character) for character in text)
+    return len(text) if _SINGLE.fullmatch(text) else sum(_columns(character) for character in text)
 
 
 def _columns(character: str) -> int:
@@ -89,7 +99,7 @@ def pad(text: str, columns: int, right: bool = False) -> str:
     return space + text if right else text + space
 
 
-_ASCII = str.maketrans("…·▲▼↑↓●○★≡✗→\N{EN DASH}", "~.^v^vo-*=x>-")
+_ASCII = str.maketrans("…·▲▼↑↓●○★≡✗→┄\N{EN DASH}", "~.^v^vo-*=x>:-")
 
 
 def to_ascii(text: str) -> str:

@@ -1,7 +1,8 @@
 """The lineage as a tree of text lines. Pure: variants in, lines of spans out; whoever prints maps roles to colours.
 
-A lineage may be hundreds of steps deep. Where the guides would leave no room for the text, a subtree is cut off and
-continued further down as a tree of its own, so every line fits the width whatever the shape.
+A lineage may be thousands of variants wide and hundreds of steps deep. Where there is no room for all lines the least
+promising branches are folded (see ``family``); where the guides would leave no room for the text, a subtree is cut off
+and continued further down as a tree of its own. So every line fits the width, and all of them the height.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from hyperagent.report.table import best_variant, score, short, words
+from hyperagent.report.family import FAILED, Choice, Drawn, Family, View
+from hyperagent.report.table import score, short, words
 from hyperagent.report.text import clean, fit, to_ascii, width
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 Role = Literal["guide", "id", "score", "best", "path", "up", "down", "plain", "faint"]
 
-_MARKS = {
+MARKS = {
     "evaluated": "●",
     "screened_out": "○",
     "raced_out": "○",
@@ -29,9 +31,13 @@ _MARKS = {
     "duplicate": "≡",
     "invalid": "✗",
 }
+_LEGEND = (
+    "★ best", "● evaluated", "○ screened out", "… under way", "· no effect", "≡ duplicate", "✗ invalid",
+    "▲▼= against its parent", "┄ several steps",
+)  # fmt: skip
 _FOLDED: dict[VariantStatus, str] = {"no_effect": "without effect", "duplicate": "duplicate", "invalid": "invalid"}
-_TEXT_COLUMNS = 46
-"""Columns kept free for a node's own text; guides that would take more start a new tree."""
+NARROW = 60
+"""Below so many columns ids are left out (``campaign/step`` names a variant, too) and guides are thinner."""
 
 
 class Span(NamedTuple):
@@ -47,15 +53,21 @@ class _Guides:
     last: str
     between: str
     below: str
-    nothing: str = "   "
+    nothing: str
+
+    def skipping(self, lead: str, sign: str) -> str:
+        """A lead whose branch stands for several generations."""
+        return lead[:-2] + sign + lead[-1]
 
 
-_UNICODE = _Guides("└─ ", "├─ ", "│  ")
-_ASCII = _Guides("`- ", "|- ", "|  ")
+_UNICODE = _Guides("└─ ", "├─ ", "│  ", "   ")
+_ASCII = _Guides("`- ", "|- ", "|  ", "   ")
+_NARROW_UNICODE = _Guides("└ ", "├ ", "│ ", "  ")
+_NARROW_ASCII = _Guides("` ", "| ", "| ", "  ")
 
 
 class _Fold(NamedTuple):
-    """Failed attempts of one parent, drawn as one line."""
+    """Variants below one parent that are not drawn, as one line."""
 
     text: str
 
@@ -68,17 +80,9 @@ def lineage_tree(
     unicode: bool = True,
     show_all: bool = False,
 ) -> list[Line]:
-    """Draw the tree of parents.
-
-    Args:
-        variants: Of one campaign. One whose parent is not among them is drawn as a root.
-        intervals: Variant id -> validation interval, where known.
-        columns: Width of the terminal; no line is wider.
-        unicode: False draws with ASCII only.
-        show_all: True draws every failed attempt instead of folding them per parent.
-    """
-    drawing = _Drawing(variants, intervals or {}, columns, unicode, show_all)
-    return drawing.lines()
+    """Draw the whole tree of parents, whatever its height; see :class:`LineageTree`."""
+    view = View(show_all=show_all)
+    return LineageTree(Family(variants), view, columns=columns, unicode=unicode).lines(intervals or {})
 
 
 def plain(lines: Sequence[Line]) -> str:
@@ -86,55 +90,74 @@ def plain(lines: Sequence[Line]) -> str:
     return "\n".join("".join(span.text for span in line) for line in lines)
 
 
-class _Drawing:
-    def __init__(
-        self,
-        variants: Sequence[Variant],
-        intervals: Mapping[str, Interval],
-        columns: int,
-        unicode: bool,
-        show_all: bool,
-    ) -> None:
-        ordered = sorted(variants, key=lambda variant: variant.step)
-        self._by_id = {variant.id: variant for variant in ordered}
-        self._intervals = intervals
+def legend(columns: int, unicode: bool = True) -> str:
+    """What the marks mean, in lines of at most that width."""
+    lines = [""]
+    for part in _LEGEND:
+        longer = f"{lines[-1]}  {part}" if lines[-1] else part
+        lines = [*lines[:-1], longer] if width(longer) <= columns else [*lines, part]
+    text = "\n".join(lines)
+    return text if unicode else "\n".join(map(to_ascii, lines))
+
+
+class LineageTree:
+    """One drawing.
+
+    Args:
+        columns: Width of the terminal; no line is wider.
+        unicode: False draws with ASCII only.
+
+    Attributes:
+        shown: The variants that have a line of their own, so that intervals are asked for these only.
+        hidden: How many of those asked for have none.
+    """
+
+    def __init__(self, family: Family, view: View, *, columns: int = 100, unicode: bool = True) -> None:
+        self._family = family
         self._columns = columns
         self._unicode = unicode
-        self._guides = _UNICODE if unicode else _ASCII
-        self._show_all = show_all
-        self._children: dict[str, list[Variant]] = {variant.id: [] for variant in ordered}
-        self._roots: list[Variant] = []
-        for variant in ordered:
-            # Only an earlier step can be a parent: damaged rows cannot make a circle.
-            parent = self._by_id.get(variant.parent or "")
-            if parent is not None and parent.step < variant.step:
-                self._children[parent.id].append(variant)
+        self._narrow = columns < NARROW
+        if self._narrow:
+            self._guides = _NARROW_UNICODE if unicode else _NARROW_ASCII
+        else:
+            self._guides = _UNICODE if unicode else _ASCII
+        room = 26 if self._narrow else 46
+        self._deepest = max(1, (columns - room) // len(self._guides.nothing))
+        self._intervals: Mapping[str, Interval] = {}
+        self._drawn = self._fitting(Choice(family, view), 0 if view.show_all else view.rows)
+        self.shown = self._drawn.shown
+        self.hidden = len(self._drawn.passed) + sum(len(folded) for folded in self._drawn.folded.values())
+
+    def lines(self, intervals: Mapping[str, Interval]) -> list[Line]:
+        """Args: intervals: Variant id -> validation interval, where known."""
+        self._intervals = intervals
+        return self._lines(self._drawn)
+
+    def _fitting(self, choice: Choice, rows: int) -> Drawn:
+        """As many variants as fit into the rows; every variant drawn costs at least one."""
+        if not rows:
+            return choice.drawn(choice.most)
+        low, high = choice.least, min(choice.most, max(rows, choice.least))
+        while low < high:
+            middle = (low + high + 1) // 2
+            if len(self._lines(choice.drawn(middle))) <= rows:
+                low = middle
             else:
-                self._roots.append(variant)
-        best = best_variant(ordered)
-        self._best = best.id if best else ""
-        self._path = self._ancestors(best)
+                high = middle - 1
+        return choice.drawn(low)
 
-    def _ancestors(self, variant: Variant | None) -> frozenset[str]:
-        path: set[str] = set()
-        while variant is not None and variant.id not in path:
-            path.add(variant.id)
-            variant = self._by_id.get(variant.parent or "")
-        return frozenset(path)
-
-    def lines(self) -> list[Line]:
+    def _lines(self, drawn: Drawn) -> list[Line]:
         lines: list[Line] = []
-        waiting = deque(self._roots)
+        waiting = deque(drawn.roots)
         while waiting:
             root = waiting.popleft()
             if lines:
                 lines.append(())
-            lines.extend(self._tree(root, waiting))
+            lines.extend(self._tree(drawn, root, waiting))
         return lines
 
-    def _tree(self, root: Variant, waiting: deque[Variant]) -> list[Line]:
+    def _tree(self, drawn: Drawn, root: Variant, waiting: deque[Variant]) -> list[Line]:
         """One tree in depth-first order, without recursion: a lineage may be deeper than Python's stack."""
-        deepest = max(1, (self._columns - _TEXT_COLUMNS) // len(self._guides.nothing))
         lines: list[Line] = []
         stack: list[tuple[Variant | _Fold, str, str, int]] = [(root, "", "", 0)]
         while stack:
@@ -142,12 +165,13 @@ class _Drawing:
             if isinstance(item, _Fold):
                 lines.append(self._fit((Span(lead, "guide"), Span(item.text, "faint"))))
                 continue
-            items = self._items(item)
-            if items and depth >= deepest:
+            items = self._items(drawn, item)
+            between = drawn.between[item.id]
+            if items and depth >= self._deepest:
                 waiting.append(item)
-                lines.append(self._node(item, lead, continued=True))
+                lines.append(self._node(item, lead, between, continued=True))
                 continue
-            lines.append(self._node(item, lead))
+            lines.append(self._node(item, lead, between))
             for number, child in reversed(list(enumerate(items, start=1))):
                 last = number == len(items)
                 child_lead = below + (self._guides.last if last else self._guides.between)
@@ -155,40 +179,40 @@ class _Drawing:
                 stack.append((child, child_lead, child_below, depth + 1))
         return lines
 
-    def _items(self, variant: Variant) -> list[Variant | _Fold]:
-        children = self._children[variant.id]
-        if self._show_all:
-            return list(children)
-        folded = [child for child in children if child.status in _FOLDED and not self._children[child.id]]
-        kept: list[Variant | _Fold] = [child for child in children if child not in folded]
+    def _items(self, drawn: Drawn, variant: Variant) -> list[Variant | _Fold]:
+        items: list[Variant | _Fold] = list(drawn.children[variant.id])
+        folded = drawn.folded.get(variant.id)
         if folded:
-            counts = Counter(child.status for child in folded)
-            kept.append(
-                _Fold(", ".join(f"{counts[status]} {text}" for status, text in _FOLDED.items() if counts[status]))
-            )
-        return kept
+            items.append(_Fold(_folded(folded)))
+        return items
 
-    def _node(self, variant: Variant, lead: str, continued: bool = False) -> Line:
-        role: Role = "best" if variant.id == self._best else "path" if variant.id in self._path else "plain"
-        mark = "★" if variant.id == self._best else _MARKS[variant.status]
-        spans = [Span(lead, "guide"), Span(f"{mark} {variant.step} ", role), Span(short(variant.id), "id")]
+    def _node(self, variant: Variant, lead: str, between: int, continued: bool = False) -> Line:
+        best = self._family.best
+        is_best = best is not None and variant.id == best.id
+        role: Role = "best" if is_best else "path" if variant.id in self._family.best_path else "plain"
+        mark = "★" if is_best else MARKS[variant.status]
+        if between and lead and not self._narrow:
+            lead = self._guides.skipping(lead, "┄" if self._unicode else ":")
+        spans = [Span(lead, "guide"), Span(f"{mark} {variant.step} ", role)]
+        if not self._narrow:
+            spans.append(Span(f"{short(variant.id)} ", "id"))
         if variant.score is not None:
-            spans.append(
-                Span(f"  {score(variant, self._intervals.get(variant.id))}", role if role != "plain" else "score")
-            )
-            spans.extend(self._arrow(variant))
+            shown = score(variant, self._intervals.get(variant.id))
+            spans.append(Span(f"{'' if self._narrow else ' '}{shown}", role if role != "plain" else "score"))
+            spans.append(self._arrow(variant))
         text = "continued below" if continued else self._words(variant)
-        if text:
-            spans.append(Span(f"  {text}", "faint"))
+        gap = f"(after {between} more) " if between else ""
+        if gap or text:
+            spans.append(Span(f"{' ' if variant.score is None else '  '}{gap}{text}", "faint"))
         return self._fit(tuple(spans))
 
-    def _arrow(self, variant: Variant) -> tuple[Span, ...]:
-        parent = self._by_id.get(variant.parent or "")
-        if parent is None or parent.score is None or variant.score is None:
-            return ()
-        if abs(variant.score - parent.score) < 1e-9:
-            return (Span(" =", "faint"),)
-        return (Span(" ▲", "up"),) if variant.score > parent.score else (Span(" ▼", "down"),)
+    def _arrow(self, variant: Variant) -> Span:
+        gain = self._family.gain(variant)
+        if gain is None:
+            return Span("", "plain")
+        if abs(gain) < 1e-9:
+            return Span(" =", "faint")
+        return Span(f" ▲ {gain:+.2f}", "up") if gain > 0 else Span(f" ▼ {gain:+.2f}", "down")
 
     def _words(self, variant: Variant) -> str:
         label = "" if variant.status == "evaluated" else variant.status.replace("_", " ")
@@ -208,3 +232,15 @@ class _Drawing:
             if left <= 0:
                 break
         return tuple(kept)
+
+
+def _folded(variants: Sequence[Variant]) -> str:
+    """``12 more (best 0.51), 2 without effect, 1 invalid``"""
+    counts = Counter(variant.status for variant in variants)
+    others = [variant for variant in variants if variant.status not in FAILED]
+    best = max((variant.score for variant in others if variant.score is not None), default=None)
+    parts = []
+    if others:
+        parts.append(f"{len(others)} more" + ("" if best is None else f" (best {best:.2f})"))
+    parts += [f"{counts[status]} {text}" for status, text in _FOLDED.items() if counts[status]]
+    return ", ".join(parts)

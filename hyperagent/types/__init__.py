@@ -8,21 +8,37 @@ from __future__ import annotations
 from hyperagent.types.archive import Campaign, Evaluation, Event, Outcome, Problem, Variant
 from hyperagent.types.basic import CampaignState, Json, OutcomeStatus, ProgramTree, Purpose, Split, VariantStatus
 from hyperagent.types.calls import CallKey, ChatReply, ChatRequest, ModelCall, Spend
-from hyperagent.types.running import CampaignResult, Caps, Plan, Progress, ReplayReport
+from hyperagent.types.comparing import (
+    CampaignComparison,
+    Comparison,
+    Details,
+    FileChange,
+    Paired,
+    Repeat,
+    Scores,
+    Turn,
+    Verdict,
+)
+from hyperagent.types.running import CampaignResult, Caps, Divergence, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
 from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scorecard, Task
 
 __all__ = [
     "CallKey",
     "Campaign",
+    "CampaignComparison",
     "CampaignResult",
     "CampaignState",
     "Caps",
     "ChatReply",
     "ChatRequest",
+    "Comparison",
+    "Details",
+    "Divergence",
     "Evaluation",
     "Event",
     "Examiner",
+    "FileChange",
     "Grade",
     "Interval",
     "JobSpec",
@@ -33,20 +49,25 @@ __all__ = [
     "Needs",
     "Outcome",
     "OutcomeStatus",
+    "Paired",
     "PairedTest",
     "Plan",
     "Problem",
     "ProgramTree",
     "Progress",
     "Purpose",
+    "Repeat",
     "ReplayReport",
     "RunRequest",
     "RunResult",
     "SandboxInfo",
     "Scorecard",
+    "Scores",
     "Spend",
     "Split",
     "Task",
+    "Turn",
     "Variant",
     "VariantStatus",
+    "Verdict",
 ]

@@ -56,6 +56,25 @@ class CampaignResult:
 
 
 @dataclass(frozen=True)
+class Divergence:
+    """The first thing that a replayed task did otherwise.
+
+    Attributes:
+        what: ``prediction``, ``status``, ``score`` or ``calls`` (a call that was not recorded).
+        at: Index of the first byte of the prediction that differs; None for anything else.
+        recorded, replayed: What was and what is: of a prediction the bytes around ``at``, the same stretch of both.
+        offset: Where in these two the first difference stands.
+    """
+
+    task: str
+    what: Literal["prediction", "status", "score", "calls"]
+    at: int | None
+    recorded: str
+    replayed: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
 class ReplayReport:
     """What a replay found.
 
@@ -65,6 +84,7 @@ class ReplayReport:
         compared: Number of tasks (or programs) compared.
         divergence: The first difference in one line; empty where identical.
         recorded, replayed: Scores with intervals, where there are any.
+        first: The first difference of an evaluation, taken apart.
     """
 
     variant: Variant
@@ -74,6 +94,7 @@ class ReplayReport:
     divergence: str = ""
     recorded: Interval | None = None
     replayed: Interval | None = None
+    first: Divergence | None = None
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,10 @@ class FakeAssembly:
         self.holder: dict[str, Any] | None = None
         self.open_archive = real.open_archive
         self.scores = real.scores
+        self.intervals = real.intervals
+        self.compare_variants, self.compare_campaigns = real.compare_variants, real.compare_campaigns
+        self.variant_details, self.export_program = real.variant_details, real.export_program
+        self.conversation, self.conversations, self.turns = real.conversation, real.conversations, real.turns
         self.tested: list[tuple[list[int], int | None]] = []
 
     def interval(self, archive: Archive, variant: Variant, split: Split = "validation") -> Interval | None:
@@ -149,7 +153,7 @@ class FakeAssembly:
     def replayer(self, archive: Archive, observer: Observer) -> Any:
         def report(what: Any) -> Callable[[Variant], ReplayReport]:
             same = not self.divergence and what != "live"
-            return lambda variant: ReplayReport(variant, what, same, 20, self.divergence)
+            return lambda variant, task="": ReplayReport(variant, what, same, 1 if task else 20, self.divergence)
 
         return SimpleNamespace(
             evaluation=report("evaluation"), mutation=report("mutation"), live=report("live"), close=lambda: None

@@ -32,6 +32,7 @@ VERBS = [
     "lineage",
     "replay",
     "test",
+    "export",
 ]
 VERBS += ["compare", "benchmark list", "benchmark show", "benchmark fetch", "model list", "model pull", "model test"]
 VERBS += ["regressions", "ensemble", "sandbox build", "sandbox doctor", "costs", "calls show", "calls export"]
@@ -205,7 +206,7 @@ def test_references_by_prefix_and_step(invoke: Invoke, home: Path) -> None:
 
 def test_show_tells_everything_but_hidden_results(invoke: Invoke, home: Path) -> None:
     assert invoke("test", "tiny/1").exit_code == 0
-    result = invoke("show", "tiny/1")
+    result = invoke("show", "tiny/1", "--metrics")
     for part in ("0.80 [", "parent", "isolates nothing", "the one answer best on train", "20 scored"):
         assert part in result.stdout
     splits = {entry["split"] for entry in json.loads(invoke("show", "tiny/1", "--json").stdout)["evaluations"]}
@@ -216,7 +217,7 @@ def test_test_scores_the_seed_beside_it(invoke: Invoke, fake: Any, home: Path) -
     result = invoke("test", "tiny/1", "--limit", "2")
     assert fake.tested == [([0, 1], 2)]
     assert "2 tasks won, 0 lost of 2" in result.stdout
-    assert "no significant difference" in result.stdout
+    assert "inconclusive" in result.stdout
 
 
 def test_compare_says_which_is_better(invoke: Invoke, home: Path) -> None:

@@ -46,20 +46,20 @@ INTERVALS = {SMALL[0].id: Interval(0.42, 0.33, 0.52, 100), SMALL[6].id: Interval
 
 GOLDEN = """\
 ● 0 00000000  0.42 [0.33–0.52]  seed program
-├─ ● 1 10000000  0.58 ▲  checks the last line
+├─ ● 1 10000000  0.58 ▲ +0.16  checks the last line
 │  ├─ ● 3 30000000  0.58 =  votes
-│  │  └─ ★ 6 60000000  0.71 [0.61–0.79] ▲  compares final answers
+│  │  └─ ★ 6 60000000  0.71 [0.61–0.79] ▲ +0.13  compares final answers
 │  │     └─ … 8 80000000  mutating
-│  └─ ○ 4 40000000  0.00 ▼  screened out: answers nothing
+│  └─ ○ 4 40000000  0.00 ▼ -0.58  screened out: answers nothing
 └─ 2 without effect, 1 invalid"""  # noqa: RUF001
 
 GOLDEN_ASCII = """\
 o 0 00000000  0.42 [0.33-0.52]  seed program
-|- o 1 10000000  0.58 ^  checks the last line
+|- o 1 10000000  0.58 ^ +0.16  checks the last line
 |  |- o 3 30000000  0.58 =  votes
-|  |  `- * 6 60000000  0.71 [0.61-0.79] ^  compares final answers
+|  |  `- * 6 60000000  0.71 [0.61-0.79] ^ +0.13  compares final answers
 |  |     `- ~ 8 80000000  mutating
-|  `- - 4 40000000  0.00 v  screened out: answers nothing
+|  `- - 4 40000000  0.00 v -0.58  screened out: answers nothing
 |- . 2 20000000  no effect: only README.md changed
 |- x 5 50000000  invalid: does not import
 `- . 7 70000000  no effect: only README.md changed"""
