@@ -26,6 +26,7 @@ from hyperagent.assembly.packs import (
     init_benchmark,
     validate_benchmark,
 )
+from hyperagent.assembly.pages import index_data, index_mark, page_data
 from hyperagent.assembly.planning import plan
 from hyperagent.assembly.reports import (
     best,
@@ -80,12 +81,15 @@ __all__ = [
     "import_papers",
     "import_polyglot",
     "imported_file",
+    "index_data",
+    "index_mark",
     "init_benchmark",
     "interval",
     "lock_holder",
     "models",
     "new_campaign",
     "open_archive",
+    "page_data",
     "paired",
     "plan",
     "pull_model",

@@ -5,7 +5,7 @@ Nothing here does work beyond simple derived properties; nothing here imports an
 
 from __future__ import annotations
 
-from hyperagent.types.archive import Campaign, Evaluation, Event, Outcome, Problem, Variant
+from hyperagent.types.archive import Campaign, Evaluation, Event, Outcome, Problem, TaskResult, Variant
 from hyperagent.types.basic import CampaignState, Json, OutcomeStatus, ProgramTree, Purpose, Split, VariantStatus
 from hyperagent.types.calls import CallKey, ChatReply, ChatRequest, ModelCall, Spend
 from hyperagent.types.running import CampaignResult, Caps, Plan, Progress, ReplayReport
@@ -47,6 +47,7 @@ __all__ = [
     "Spend",
     "Split",
     "Task",
+    "TaskResult",
     "Variant",
     "VariantStatus",
 ]
