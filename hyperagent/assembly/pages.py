@@ -57,6 +57,7 @@ def page_data(
         "archive": str(archive.path),
         "campaign": _campaign(campaign),
         "best": variants.index(best) if best else None,
+        "against_seed": _against(results, 0, variants.index(best)) if best and best.step else None,
         "variants": _columns(variants, results, used),
         "sets": [_set(one, variants) for one in results.sets],
         "notes": results.notes,

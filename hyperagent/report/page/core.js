@@ -17,14 +17,14 @@ function fill(node, attributes, children) {
     if (typeof value === "function") node.addEventListener(name, value);
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined && child !== "") node.append(child);
   }
   return node;
 }
 
 function empty(node, ...children) {
-  node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  node.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
   return node;
 }
 
@@ -35,6 +35,7 @@ const brief = (value) =>
     : value >= 1e4 ? Math.round(value / 1e3) + "k" : whole(value);
 const dollars = (value) => "$" + (value >= 1 || value === 0 ? value.toFixed(2) : value.toPrecision(2));
 const span = (low, high) => (low === null || low === undefined ? "" : `[${low.toFixed(2)}–${high.toFixed(2)}]`);
+const probability = (p) => (p < 0.001 ? p.toExponential(1) : p.toPrecision(2));
 const moment = (unix) => new Date(unix * 1000).toISOString().replace("T", " ").slice(0, 16) + "Z";
 const words = (status) => status.replaceAll("_", " ");
 const short = (id) => id.slice(0, 8);

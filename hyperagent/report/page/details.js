@@ -31,7 +31,7 @@ function againstParent(node) {
   const [won, lost, tasks, p] = node.against, gain = node.score - page.nodes[node.parent].score;
   const mark = Math.abs(gain) < 1e-9 ? ["", "="] : gain > 0 ? ["up", "▲"] : ["down", "▼"];
   return el("p", null, el("span", { class: mark[0] || null }, `${mark[1]} ${gain >= 0 ? "+" : ""}${gain.toFixed(3)}`), ` against its parent: ${won} won, ${lost} lost of ${tasks} tasks`,
-    p === null ? "" : `, p = ${p < 0.001 ? p.toExponential(1) : p.toPrecision(2)} (exact McNemar)`);
+    p === null ? "" : `, p = ${probability(p)} (exact McNemar)`);
 }
 
 function notesOf(node) {
@@ -54,7 +54,7 @@ function showDetails(aside) {
     const score = set.scores[node.i];
     if (!score) continue;
     const change = node.parent >= 0 && set.rows[node.parent] ? flips(set, node.parent, node.i) : null;
-    rows.push([`${set.benchmark}: ${set.split}`, `${score[0].toFixed(3)} ${span(score[1], score[2])}`, change ? `+${change.won.length} −${change.lost.length}` : ""]);
+    rows.push([`${set.benchmark}: ${set.split}`, [score[0].toFixed(3), " ", el("span", { class: "soft" }, span(score[1], score[2]))], change ? `+${change.won.length} −${change.lost.length}` : ""]);
   }
   const flipped = node.parent < 0 ? [] : data.sets.map((set) => ({ set, ...(set.rows[node.parent] && set.rows[node.i] ? flips(set, node.parent, node.i) : { won: [], lost: [] }) }));
   empty(aside,
@@ -66,7 +66,7 @@ function showDetails(aside) {
       `, ${brief(node.tokens)} tokens in ${whole(node.calls)} calls`, node.cost ? `, ${dollars(node.cost)}` : ""),
     node.children.length ? el("p", { class: "soft" }, "children ", node.children.slice(0, 24).flatMap((i) => [link(i, String(page.nodes[i].step)), " "]), node.children.length > 24 ? `and ${whole(node.children.length - 24)} more` : "") : null,
     el("h3", null, "Change against the parent"), diffView(node),
-    rows.length ? [el("h3", null, "Results"), table(["split", ">score", ">tasks flipped"], rows)] : null,
+    rows.length ? [el("h3", null, "Results"), table(["split", ">score", ">flips"], rows)] : null,
     flipped.map(({ set, won, lost }) => [taskList(`▲ won on ${set.split}:`, won, "up"), taskList(`▼ lost on ${set.split}:`, lost, "down")]),
     notesOf(node),
     el("h3", null, "Look closer"),

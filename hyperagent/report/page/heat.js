@@ -15,6 +15,12 @@ function says(character) {
   return SIGNS[character] ?? `score ${shareOf(character).toFixed(1)}`;
 }
 
+// A colour of the style sheet, of the theme that shows now, as numbers.
+function tint(kind) {
+  const shown = heat.keys.find((one) => one.firstChild.classList.contains(kind)).firstChild;
+  return getComputedStyle(shown).backgroundColor.match(/\d+/g).slice(0, 3).map(Number);
+}
+
 function paintHeat() {
   const set = page.data.sets[heat.set];
   if (!set) return;
@@ -31,11 +37,11 @@ function paintHeat() {
   });
   heat.rows = set.tasks.map((_, task) => task).sort((a, b) => solved[b] - solved[a] || a - b);
   heat.solved = solved;
-  const dark = document.documentElement.dataset.theme === "dark" || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  const none = dark ? [38, 43, 48] : [236, 236, 232], wrong = dark ? [150, 52, 60] : [214, 120, 120], lost = dark ? [110, 110, 110] : [180, 180, 180];
+  const [wrong, right, broken, lost, none] = ["wrong", "solved", "broken", "lost", "none"].map(tint);
+  const between = (share) => wrong.map((value, k) => Math.round(value + (right[k] - value) * share));
   const width = heat.columns.length, height = heat.rows.length, image = new ImageData(Math.max(1, width), Math.max(1, height));
   heat.columns.forEach((i, x) => heat.rows.forEach((task, y) => {
-    const character = sign(set, i, task), colour = character === "." ? none : character === "!" ? wrong : character === "?" ? lost : ramp(shareOf(character));
+    const character = sign(set, i, task), colour = character === "." ? none : character === "!" ? broken : character === "?" ? lost : between(shareOf(character));
     image.data.set([...colour, 255], 4 * (y * width + x));
   }));
   heat.canvas.width = Math.max(1, width);
@@ -86,11 +92,8 @@ function heatSection() {
     page.data.sets.map((one, k) => el("option", { value: k, selected: k === heat.set }, `${one.benchmark}: ${one.split}`)));
   const order = el("select", { "aria-label": "order of variants", change: () => { heat.order = order.value; paintHeat(); } },
     [["step", "by step"], ["score", "by score"]].map(([value, text]) => el("option", { value, selected: value === heat.order }, text)));
-  const key = (colour, text) => {
-    const box = el("span", { class: "key square" });
-    box.style.background = colour;
-    return el("span", null, box, text);
-  };
+  heat.keys = [["wrong", "wrong"], ["solved", "solved"], ["broken", "no answer that counts"], ["lost", "lost"], ["none", "not run"]].map(([kind, text]) =>
+    el("span", null, el("span", { class: `key square ${kind}` }), text));
   return section("Tasks by variants", el("div", { class: "tools" }, sets, order), el("div", { class: "view heat" }, heat.canvas, heat.mark), heat.readout,
-    el("div", { class: "legend" }, key(rgb(0), "wrong"), key(rgb(1), "solved"), key("#c66", "no answer that counts"), key("#aaa", "lost"), el("span", null, "rows: tasks, the easiest on top")));
+    el("div", { class: "legend" }, heat.keys, el("span", null, "rows: tasks, the easiest on top")));
 }

@@ -6,9 +6,12 @@ function facts() {
   const tokens = nodes.reduce((sum, one) => sum + one.tokens, 0), cost = nodes.reduce((sum, one) => sum + one.cost, 0);
   const fact = (title, value, more, top) => el("div", { class: top ? "fact top" : "fact" }, el("span", null, title), el("b", null, value), el("span", null, more));
   const warnings = data.findings.filter((one) => one.level === "warn").length;
+  const gain = data.against_seed, hidden = data.sets.find((one) => one.split === "test" && best && one.scores[best.i] && one.scores[0]);
+  const sure = gain ? `${gain[0]} tasks won, ${gain[1]} lost against the seed${gain[3] === null ? "" : `, p = ${probability(gain[3])}`}` : "";
   return el("div", { class: "facts" },
-    best ? fact(`best on validation: step ${best.step}`, number(best.score), `95% interval ${span(best.low, best.high)}`, true) : fact("best", "–", "nothing scored yet"),
+    best ? fact(`best on validation: step ${best.step} ${span(best.low, best.high)}`, number(best.score), sure, true) : fact("best", "–", "nothing scored yet"),
     seed ? fact("seed program", number(seed.score), seed.low === null ? "" : `95% interval ${span(seed.low, seed.high)}`) : "",
+    hidden ? fact("hidden test: the best", number(hidden.scores[best.i][0]), `${span(hidden.scores[best.i][1], hidden.scores[best.i][2])}; seed ${number(hidden.scores[0][0])} ${span(hidden.scores[0][1], hidden.scores[0][2])}`) : "",
     fact("variants", whole(scored), `scored in full, of ${whole(made.length)} attempts`),
     fact("tokens", brief(tokens), cost ? dollars(cost) : "no dollars: local or free models"),
     fact("findings", whole(warnings), warnings === 1 ? "warning to read" : "warnings to read"));

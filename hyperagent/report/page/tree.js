@@ -88,8 +88,9 @@ function drawTree() {
     if (tint) screened ? (dot.style.stroke = tint) : (dot.style.fill = tint);
     dots.push(dot);
     if (labels) {
-      const text = wordy || !childrenOf(node).length ? `${node.step}${node.score === null ? "" : "  " + node.score.toFixed(2)}` : "";
-      if (text) texts.push(svg("text", { x: node.px + 10, y: node.py + (childrenOf(node).length ? -6 : 4), class: node.i === best ? "" : "soft", "data-i": node.i }, text));
+      const inner = childrenOf(node).length > 0, said = wordy || !inner || node.i === best;
+      if (said) texts.push(svg("text", { class: "label", x: node.px + (inner ? 5 : 11), y: node.py + (inner ? -11 : 4), "data-i": node.i },
+        svg("tspan", { class: node.i === best ? "step top" : "step" }, node.step), node.score === null ? "" : svg("tspan", { class: "soft", dx: 5 }, node.score.toFixed(2))));
     }
     if (node.hidden && (labels || tree.shown.length < 400)) {
       texts.push(svg("text", { x: node.px + (labels ? 62 : 10), y: node.py + 4, class: "more", "data-fold": node.i }, `+${node.hidden}`));
