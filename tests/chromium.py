@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -31,6 +32,14 @@ ARGUMENTS = (
     "--remote-debugging-pipe",
 )
 PATIENCE = 60.0
+# The browser wants the two ends on descriptors 3 and 4, whatever numbers they have here (even 3 and 4, crosswise).
+LAUNCHER = """
+import os, sys
+ends = [os.dup(os.dup(os.dup(int(number)))) for number in sys.argv[1:3]]
+for end, place in zip(ends, (3, 4)):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 KEYS = {
     "Enter": 13, "Home": 36, "End": 35, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9,
 }  # fmt: skip
@@ -60,10 +69,9 @@ class Page:
         to_browser, self._to = os.pipe()
         self._from, from_browser = os.pipe()
         command = [path, *ARGUMENTS, f"--user-data-dir={self._profile}", "about:blank"]
-        # A shell puts the two ends on descriptors 3 and 4 whatever numbers they have here.
-        shell = ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', *command]
+        launch = [sys.executable, "-c", LAUNCHER, str(to_browser), str(from_browser), *command]
         null = subprocess.DEVNULL
-        self._process = subprocess.Popen(shell, pass_fds=(to_browser, from_browser), stdout=null, stderr=null)
+        self._process = subprocess.Popen(launch, pass_fds=(to_browser, from_browser), stdout=null, stderr=null)
         os.close(to_browser)
         os.close(from_browser)
         target = self._ask("Target.createTarget", {"url": "about:blank"}, "")["targetId"]
@@ -109,7 +117,12 @@ class Page:
         return found["result"].get("value")
 
     def text(self, selector: str) -> str:
-        return str(self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
+        return str(
+            self.run(
+                f"[document.querySelector({json.dumps(selector)})].map((one) => "
+                "one?.innerText ?? one?.textContent ?? '')[0]"
+            )
+        )
 
     def wait(self, script: str) -> None:
         """Until an expression is true."""

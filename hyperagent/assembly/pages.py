@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LONGEST_WORDS = 300
+LONGEST_LINE = 300
 LONGEST_DIFF = 6_000
 """Characters of one diff; the whole one is `hyperagent diff`'s."""
 ALL_DIFFS = 2_300_000
@@ -196,13 +197,19 @@ def _diffs(archive: Archive, variants: Sequence[Variant], best: Variant | None) 
     found: dict[str, str] = {str(index): "" for index in wanted}
     left = ALL_DIFFS
     for index, text in zip(wanted, archive.diffs(trees), strict=True):
-        shown = clean_block(text[:LONGEST_DIFF])
-        shown += "\n[...]" if len(text) > LONGEST_DIFF else ""
+        shown = _cut(text)
         if left < len(shown):
             break
         left -= len(shown)
         found[str(index)] = shown
     return found
+
+
+def _cut(diff: str) -> str:
+    """Long lines first, so that one of them does not hide the rest."""
+    lines = (line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} [...]" for line in diff.split("\n"))
+    text = "\n".join(lines)
+    return clean_block(text if len(text) <= LONGEST_DIFF else f"{text[:LONGEST_DIFF]}\n[...]")
 
 
 def _ancestors(variants: Sequence[Variant], number: Mapping[str, int], one: Variant | None) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,6 +99,7 @@ def ui(
         else:
             write([server.url])
             say(f"serving {clean(str(home.path), 200)}, read-only; the address holds a secret; Ctrl-C ends it")
+        sys.stdout.flush()  # who reads it from a pipe waits for the address
         server.serve()
 
 

@@ -64,6 +64,7 @@ class PageServer:
         self.streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._made: dict[str, tuple[int, Mapping[str, Json]]] = {}
         self._making = threading.Lock()
+        self._serving = False
         owner = self
 
         class Handler(_Handler):
@@ -88,12 +89,15 @@ class PageServer:
         self.close()
 
     def serve(self) -> None:
-        self._http.serve_forever(poll_interval=0.2)
+        self._serving = not self.closing.is_set()
+        if self._serving:
+            self._http.serve_forever(poll_interval=0.2)
 
     def close(self) -> None:
         """End all streams and give the port back. A :meth:`serve` in another thread returns."""
         self.closing.set()
-        self._http.shutdown()
+        if self._serving:  # else there is no loop, and shutdown would wait for its end
+            self._http.shutdown()
         self._http.server_close()
 
     def mark(self, campaign: str) -> int:
