@@ -9,7 +9,7 @@ function facts() {
   const gain = data.against_seed, hidden = data.sets.find((one) => one.split === "test" && best && one.scores[best.i] && one.scores[0]);
   const sure = gain ? `${gain[0]} tasks won, ${gain[1]} lost against the seed${gain[3] === null ? "" : `, p = ${probability(gain[3])}`}` : "";
   return el("div", { class: "facts" },
-    best ? fact(`best on validation: step ${best.step} ${span(best.low, best.high)}`, number(best.score), sure, true) : fact("best", "–", "nothing scored yet"),
+    best ? fact(`best: step ${best.step}`, number(best.score), `${span(best.low, best.high)} on validation${sure ? `; ${sure}` : ""}`, true) : fact("best", "–", "nothing scored yet"),
     seed ? fact("seed program", number(seed.score), seed.low === null ? "" : `95% interval ${span(seed.low, seed.high)}`) : "",
     hidden ? fact("hidden test: the best", number(hidden.scores[best.i][0]), `${span(hidden.scores[best.i][1], hidden.scores[best.i][2])}; seed ${number(hidden.scores[0][0])} ${span(hidden.scores[0][1], hidden.scores[0][2])}`) : "",
     fact("variants", whole(scored), `scored in full, of ${whole(made.length)} attempts`),

@@ -89,7 +89,7 @@ function drawTree() {
     dots.push(dot);
     if (labels) {
       const inner = childrenOf(node).length > 0, said = wordy || !inner || node.i === best;
-      if (said) texts.push(svg("text", { class: "label", x: node.px + (inner ? 5 : 11), y: node.py + (inner ? -11 : 4), "data-i": node.i },
+      if (said) texts.push(svg("text", { class: "label", x: node.px + (inner ? 5 : node.i === best ? 15 : 11), y: node.py + (node.i === best && inner ? -15 : inner ? -11 : 4), "data-i": node.i },
         svg("tspan", { class: node.i === best ? "step top" : "step" }, node.step), node.score === null ? "" : svg("tspan", { class: "soft", dx: 5 }, node.score.toFixed(2))));
     }
     if (node.hidden && (labels || tree.shown.length < 400)) {
@@ -99,6 +99,7 @@ function drawTree() {
   const crown = best === null || page.nodes[best].px === undefined || !tree.shown.includes(page.nodes[best]) ? null
     : svg("circle", { class: "crown", cx: page.nodes[best].px, cy: page.nodes[best].py, r: 10 });
   empty(tree.group, svg("path", { class: "edge", d: lines.plain.join("") }), svg("path", { class: "edge path", d: lines.path.join("") }), dots, texts, crown, tree.ring);
+  place();
   markTree(false);
   drawLegend(colour);
 }
@@ -113,8 +114,8 @@ function markTree(follow) {
   if (follow && (x < 10 || y < 10 || x > width - 40 || y > tree.height - 10)) {
     tree.x = width / 2 - node.px;
     tree.y = tree.height / 2 - node.py;
+    place();
   }
-  place();
 }
 
 function place() {
