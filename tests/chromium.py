@@ -63,7 +63,7 @@ class Page:
         self.problems: list[str] = []
         self.requests: list[str] = []
         self._number = 0
-        self._loaded = False
+        self._loaded = self._counting = False
         self._buffer = b""
         self._profile = tempfile.mkdtemp(prefix="hyperagent-chromium-")
         to_browser, self._to = os.pipe()
@@ -156,6 +156,14 @@ class Page:
 
     def theme(self, name: str) -> None:
         self._ask("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": name}]})
+
+    def processor(self) -> float:
+        """Seconds of processor that the page's main thread has used; counted from the first call on."""
+        if not self._counting:
+            self._counting = True
+            self._ask("Performance.enable", {"timeDomain": "threadTicks"})
+        metrics = {one["name"]: one["value"] for one in self._ask("Performance.getMetrics")["metrics"]}
+        return float(metrics["TaskDuration"])
 
     def screenshot(self, file: Path) -> None:
         file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot", {"format": "png"})["data"]))

@@ -15,7 +15,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO, cast
 
 from hyperagent.archive.blobs import remove_unfinished, write_durably
 from hyperagent.errors import ArchiveDamaged, PrerequisiteError
@@ -163,7 +163,7 @@ class Lineage:
             with tempfile.TemporaryFile() as asked:
                 asked.write("".join(f"{a} {b}\n" for a, b in batch).encode())
                 asked.seek(0)
-                output = self._run("diff-tree", *options, stdin=asked)
+                output = self._run("diff-tree", *options, stdin=cast(BinaryIO, asked))
             # git repeats each pair before its diff. No line of a diff begins with an id: hunks are indented.
             parts = _PAIR.split(output)[1:]
             if len(parts) != len(batch):
@@ -193,14 +193,14 @@ class Lineage:
             raise ArchiveDamaged(f"git {kind} {object_id} holds other bytes than were stored", hint=_DAMAGED_HINT)
         return data
 
-    def _run(self, *command: str, stdin: IO[bytes] | None = None) -> bytes:
+    def _run(self, *command: str, stdin: BinaryIO | None = None) -> bytes:
         status, output, errors = self._execute(*command, stdin=stdin)
         if status:
             reason = errors.decode("utf-8", "replace").strip()
             raise ArchiveDamaged(f"git {command[0]} failed in {self.path}: {reason}", hint=_DAMAGED_HINT)
         return output
 
-    def _execute(self, *command: str, stdin: IO[bytes] | None = None) -> tuple[int, bytes, bytes]:
+    def _execute(self, *command: str, stdin: BinaryIO | None = None) -> tuple[int, bytes, bytes]:
         try:
             result: Any = self._git.execute(
                 ["git", *command],

@@ -222,7 +222,7 @@ def _ancestors(variants: Sequence[Variant], number: Mapping[str, int], one: Vari
 
 
 def _costs(archive: Archive, campaign: Campaign) -> dict[str, Json]:
-    by = {name: campaign_costs(archive, campaign, name).rows for name in ("purpose", "model")}  # type: ignore[arg-type]
+    by = {name: campaign_costs(archive, campaign, name).rows for name in ("purpose", "model")}
     return {name: [{**asdict(row), "name": clean(row.name, 100)} for row in rows] for name, rows in by.items()}
 
 

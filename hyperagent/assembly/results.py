@@ -100,11 +100,11 @@ def read_results(archive: Archive, campaign: str, variants: Sequence[Variant], *
         if result.evaluation not in known:
             continue
         place, variant = known[result.evaluation]
-        task = sets[place].tasks[result.task]
-        sets[place].rows.setdefault(variant, {})[task] = (result.status, result.score)
+        at = sets[place].tasks[result.task]
+        sets[place].rows.setdefault(variant, {})[at] = (result.status, result.score)
         counts[place, result.status] = counts.get((place, result.status), 0) + 1
         if result.status != "scored" and notes > 0:
             notes -= 1
             text = texts.setdefault(clean(result.error, LONGEST_NOTE), len(texts))
-            told.setdefault(str(variant), []).append([place, task, text])
+            told.setdefault(str(variant), []).append([place, at, text])
     return Results(sets, counts, {"texts": list(texts), "of": told}, every)
