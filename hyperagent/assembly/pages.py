@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hyperagent import __version__
 from hyperagent.assembly.costs import campaign_costs
 from hyperagent.assembly.findings import findings
-from hyperagent.assembly.results import Results, TaskSet, read_results
+from hyperagent.assembly.results import Results, TaskSet, read_results, written
 from hyperagent.protocols import Archive
 from hyperagent.report.table import best_variant, words
 from hyperagent.report.text import clean, clean_block
@@ -26,9 +26,9 @@ LONGEST_WORDS = 300
 LONGEST_LINE = 300
 LONGEST_DIFF = 6_000
 """Characters of one diff; the whole one is `hyperagent diff`'s."""
-ALL_DIFFS = 2_300_000
-"""Characters of all diffs of a page together: with them, a page about 1,000 variants stays below 5 MB."""
-ALL_NOTES = 60_000
+ALL_DIFFS = 1_800_000
+"""Bytes of all diffs of a page together, as the file holds them: a page about 1,000 variants stays below 5 MB."""
+ALL_NOTES = 30_000
 """Failed tasks whose reason is told, over all variants."""
 
 
@@ -198,9 +198,9 @@ def _diffs(archive: Archive, variants: Sequence[Variant], best: Variant | None) 
     left = ALL_DIFFS
     for index, text in zip(wanted, archive.diffs(trees), strict=True):
         shown = _cut(text)
-        if left < len(shown):
+        left -= written(shown)
+        if left < 0:
             break
-        left -= len(shown)
         found[str(index)] = shown
     return found
 

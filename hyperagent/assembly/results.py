@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ NOT_RUN, AGENT_ERROR, LOST = ".", "!", "?"
 STEPS = "abcdefghijk"
 """Scores 0, 0.1 ... 1 of a task, as a page is told them."""
 LONGEST_NOTE = 120
+ALL_TEXTS = 400_000
+"""Bytes of all reasons of failed tasks together; programs can make each of them another."""
 
 
 @dataclass
@@ -93,7 +96,7 @@ def read_results(archive: Archive, campaign: str, variants: Sequence[Variant], *
         for one in every
         if newest[one.variant, one.benchmark, one.split] == one.id
     }
-    texts: dict[str, int] = {}
+    room, texts = ALL_TEXTS, dict[str, int]()
     told: dict[str, list[Json]] = {}
     counts: dict[tuple[int, OutcomeStatus], int] = {}
     for result in archive.campaign_results(campaign, hidden=hidden, longest=4 * LONGEST_NOTE):
@@ -105,6 +108,14 @@ def read_results(archive: Archive, campaign: str, variants: Sequence[Variant], *
         counts[place, result.status] = counts.get((place, result.status), 0) + 1
         if result.status != "scored" and notes > 0:
             notes -= 1
-            text = texts.setdefault(clean(result.error, LONGEST_NOTE), len(texts))
-            told.setdefault(str(variant), []).append([place, at, text])
+            text = clean(result.error, LONGEST_NOTE)
+            if text not in texts:
+                room -= written(text)
+            if text in texts or room >= 0:
+                told.setdefault(str(variant), []).append([place, at, texts.setdefault(text, len(texts))])
     return Results(sets, counts, {"texts": list(texts), "of": told}, every)
+
+
+def written(text: str) -> int:
+    """Bytes that a text takes in the file: all but plain ASCII is an escape there, and so is ``<``."""
+    return len(json.dumps(text)) + 5 * text.count("<")

@@ -11,7 +11,7 @@ import pytest
 from page_archive import HOSTILE, TASKS, make_campaign
 
 from hyperagent import assembly
-from hyperagent.assembly import pages
+from hyperagent.assembly import pages, results
 from hyperagent.protocols import Archive
 from hyperagent.report.page import policy, render
 
@@ -119,6 +119,17 @@ def test_diffs_are_cut_and_fit(archive: Archive, monkeypatch: pytest.MonkeyPatch
     assert few.keys() == whole.keys()
     assert sum(map(len, few.values())) <= 300
     assert few["7"]  # the best one's comes first
+
+
+def test_reasons_fit(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = archive.campaign("tiny")
+    notes = assembly.page_data(archive, campaign)["notes"]
+    assert notes["texts"][0] == "wrong"
+    assert [row[1:] for row in notes["of"]["0"] if row[0] == 0] == [[task, 0] for task in range(4, 12)]
+    monkeypatch.setattr(results, "ALL_TEXTS", 10)
+    few = assembly.page_data(archive, campaign)["notes"]
+    assert few["texts"] == ["wrong"]
+    assert few["of"]["0"] == notes["of"]["0"]
 
 
 def test_many_diffs_are_those_of_one_at_a_time(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
