@@ -100,8 +100,8 @@ def test_folding(page: Page) -> None:
     page.press("Home")
     page.press("Enter")
     assert page.run("document.querySelectorAll('circle.node').length") == 1
-    assert page.text("text.more") == "+1"
-    page.click("text.more")
+    assert page.text("svg .more") == "+1"
+    page.click("svg .more")
     assert page.run("document.querySelectorAll('circle.node').length") > 1
     page.click("button[aria-label='show every variant']")
     assert page.run("document.querySelectorAll('circle.node').length") == 10

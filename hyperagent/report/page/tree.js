@@ -87,13 +87,13 @@ function drawTree() {
     const dot = svg("circle", { class: kind.filter(Boolean).join(" "), cx: node.px.toFixed(1), cy: node.py.toFixed(1), r: empty ? 4 : 6.5, "data-i": node.i });
     if (tint) screened ? (dot.style.stroke = tint) : (dot.style.fill = tint);
     dots.push(dot);
-    if (labels) {
-      const inner = childrenOf(node).length > 0, said = wordy || !inner || node.i === best;
-      if (said) texts.push(svg("text", { class: "label", x: node.px + (inner ? 5 : node.i === best ? 15 : 11), y: node.py + (node.i === best && inner ? -15 : inner ? -11 : 4), "data-i": node.i },
-        svg("tspan", { class: node.i === best ? "step top" : "step" }, node.step), node.score === null ? "" : svg("tspan", { class: "soft", dx: 5 }, node.score.toFixed(2))));
-    }
-    if (node.hidden && (labels || tree.shown.length < 400)) {
-      texts.push(svg("text", { x: node.px + (labels ? 62 : 10), y: node.py + 4, class: "more", "data-fold": node.i }, `+${node.hidden}`));
+    const inner = childrenOf(node).length > 0, more = node.hidden ? svg("tspan", { class: "more", dx: 5, "data-fold": node.i }, `+${node.hidden}`) : "";
+    if (labels && (wordy || !inner || node.i === best)) {
+      const x = node.px + (inner ? 5 : node.i === best ? 15 : 11), y = node.py + (node.i === best && inner ? -15 : inner ? -11 : 4);
+      texts.push(svg("text", { class: "label", x, y, "data-i": node.i }, svg("tspan", { class: node.i === best ? "step top" : "step" }, node.step),
+        node.score === null ? "" : svg("tspan", { class: "soft", dx: 5 }, node.score.toFixed(2)), more));
+    } else if (more && (labels ? k.x >= 40 : !inner && tree.shown.length < 400)) {
+      texts.push(svg("text", { x: node.px + (inner ? -8 : 5), y: node.py + (inner ? 19 : 4) }, more));
     }
   }
   const crown = best === null || page.nodes[best].px === undefined || !tree.shown.includes(page.nodes[best]) ? null
