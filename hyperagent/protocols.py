@@ -38,6 +38,7 @@ from hyperagent.types import (
     Spend,
     Split,
     Task,
+    TaskResult,
     Variant,
     VariantStatus,
 )
@@ -399,6 +400,25 @@ class Archive(CallRecorder, Protocol):
 
     def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
         """A finished evaluation of an equal program under equal conditions, from whatever campaign."""
+
+    # a whole campaign in one statement each: what a page about thousands of variants is made from
+    def campaign_evaluations(self, campaign: str) -> Sequence[Evaluation]:
+        """Of all its variants, in the order of their start. ``campaign`` is an id, here and below."""
+
+    def campaign_results(self, campaign: str, *, hidden: bool = False, longest: int = 200) -> Iterable[TaskResult]:
+        """Every outcome in short, by evaluation; of the test split only where ``hidden``; errors cut to ``longest``."""
+
+    def campaign_answers(self, campaign: str) -> Mapping[int, tuple[int, int]]:
+        """Evaluation id -> how many answers were given, and how many different ones; without the test split."""
+
+    def event_counts(self, campaign: str) -> Mapping[str, int]:
+        """Kind of event -> how many there are."""
+
+    def newest_event(self, campaign: str) -> int:
+        """Sequence number of its newest event; 0 where there is none. What has not grown has not changed."""
+
+    def diffs(self, trees: Sequence[tuple[str, str]]) -> Iterable[str]:
+        """Unified diffs of pairs of tree ids, in their order, read as they are asked for, many per git process."""
 
     # journal, calls, blobs
     def append_event(self, campaign: str, kind: str, payload: Mapping[str, Json]) -> Event: ...

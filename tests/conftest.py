@@ -1,8 +1,8 @@
 """What all tests share: markers that skip loudly or fail, and an environment that is nobody's own.
 
-A test marked ``docker``, ``model`` or ``data`` is skipped with the reason where the machine lacks that thing, and the
-run ends with a line per missing thing. Where ``HYPERAGENT_REQUIRE_DOCKER=1`` is set, a test marked ``docker`` is never
-skipped: it fails, whatever it lacks.
+A test marked ``docker``, ``model``, ``data`` or ``browser`` is skipped with the reason where the machine lacks that
+thing, and the run ends with a line per missing thing. Where ``HYPERAGENT_REQUIRE_DOCKER=1`` is set, a test marked
+``docker`` is never skipped: it fails, whatever it lacks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ settings.register_profile("same-every-time", derandomize=True, deadline=None, da
 settings.load_profile("same-every-time")
 
 REQUIRE_DOCKER = "HYPERAGENT_REQUIRE_DOCKER"
-KEPT = frozenset({REQUIRE_DOCKER, "HYPERAGENT_MODELS", "HYPERAGENT_BENCHMARK_DATA"})
+KEPT = frozenset({REQUIRE_DOCKER, "HYPERAGENT_MODELS", "HYPERAGENT_BENCHMARK_DATA", "HYPERAGENT_CHROMIUM"})
 TEST_MODEL = "smollm2-135m"
 
 
@@ -54,7 +54,21 @@ def _data_missing() -> str:
     return "" if Path(folder).is_dir() else f"HYPERAGENT_BENCHMARK_DATA={folder} is no folder"
 
 
-NEEDS: dict[str, Callable[[], str]] = {"docker": _docker_missing, "model": _model_missing, "data": _data_missing}
+@cache
+def _browser_missing() -> str:
+    from chromium import chromium_path
+
+    return (
+        "" if chromium_path() else "no Chromium: install it (Debian: apt install chromium) or set HYPERAGENT_CHROMIUM"
+    )
+
+
+NEEDS: dict[str, Callable[[], str]] = {
+    "docker": _docker_missing,
+    "model": _model_missing,
+    "data": _data_missing,
+    "browser": _browser_missing,
+}
 _skipped: Counter[str] = Counter()
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 import threading
 import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from hyperagent.archive.blobs import remove_unfinished, write_durably
 from hyperagent.errors import ArchiveDamaged, PrerequisiteError
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 IDENTITY = "hyperagent <noreply@hyperagent.invalid>"
 REFS = "refs/variants"
+_BATCH = 64
+"""Pairs compared by one git process: a bound on the memory that their diffs take together."""
+_PAIR = re.compile(rb"^[0-9a-f]{40} [0-9a-f]{40}\n", re.MULTILINE)
 _CONFIG = f"""[core]
 \trepositoryformatversion = 0
 \tfilemode = true
@@ -160,6 +164,25 @@ class Lineage:
         options = ("-r", "-p", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames")
         return self._run("diff-tree", *options, a, b).decode("utf-8", "replace")
 
+    def diffs(self, trees: Sequence[tuple[str, str]]) -> Iterator[str]:
+        """Unified diffs of pairs of tree ids (empty = the empty program), in their order, a batch per git process.
+
+        Raises:
+            ArchiveDamaged: A tree is missing.
+        """
+        options = ("--stdin", "-r", "-p", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames")
+        for start in range(0, len(trees), _BATCH):
+            batch = [(a or EMPTY_TREE, b or EMPTY_TREE) for a, b in trees[start : start + _BATCH]]
+            with tempfile.TemporaryFile() as asked:
+                asked.write("".join(f"{a} {b}\n" for a, b in batch).encode())
+                asked.seek(0)
+                output = self._run("diff-tree", *options, stdin=cast(BinaryIO, asked))
+            # git repeats each pair before its diff. No line of a diff begins with an id: hunks are indented.
+            parts = _PAIR.split(output)[1:]
+            if len(parts) != len(batch):
+                raise ArchiveDamaged(f"git diff-tree answered {len(parts)} of {len(batch)} pairs", hint=_DAMAGED_HINT)
+            yield from (part.decode("utf-8", "replace") for part in parts)
+
     def check(self) -> list[str]:
         """What ``git fsck`` complains about, one line each; empty where all is well."""
         status, output, errors = self._execute("fsck", "--full", "--strict", "--no-dangling", "--no-progress")
@@ -185,19 +208,20 @@ class Lineage:
             raise ArchiveDamaged(f"git {kind} {object_id} holds other bytes than were stored", hint=_DAMAGED_HINT)
         return data
 
-    def _run(self, *command: str) -> bytes:
-        status, output, errors = self._execute(*command)
+    def _run(self, *command: str, stdin: BinaryIO | None = None) -> bytes:
+        status, output, errors = self._execute(*command, stdin=stdin)
         if status:
             reason = errors.decode("utf-8", "replace").strip()
             raise ArchiveDamaged(f"git {command[0]} failed in {self.path}: {reason}", hint=_DAMAGED_HINT)
         return output
 
-    def _execute(self, *command: str) -> tuple[int, bytes, bytes]:
+    def _execute(self, *command: str, stdin: BinaryIO | None = None) -> tuple[int, bytes, bytes]:
         from git.exc import GitCommandNotFound
 
         try:
             result: Any = self._git.execute(
                 ["git", *command],
+                istream=stdin,
                 with_extended_output=True,
                 with_exceptions=False,
                 stdout_as_string=False,

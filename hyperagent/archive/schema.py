@@ -83,6 +83,11 @@ class Transaction:
         """Rows of a statement in portable SQL with ``:name`` parameters."""
         return _rows(self._connection.execute(text(sql), values))
 
+    def each_of(self, sql: str, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """The same as plain tuples, one by one: for results of many thousand rows."""
+        for row in self._connection.execute(text(sql), values):
+            yield tuple(row)
+
     def each(self, table: str, order: str) -> Iterator[Row]:
         """All rows, without holding them all in memory."""
         chosen = metadata.tables[table]

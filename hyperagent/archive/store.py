@@ -12,6 +12,7 @@ from typing import get_args
 
 from hyperagent.archive import health, lineage, records
 from hyperagent.archive.blobs import Blobs
+from hyperagent.archive.bulk import BulkReads
 from hyperagent.archive.calls import CallStore
 from hyperagent.archive.digests import canonical
 from hyperagent.archive.evaluations import EvaluationStore
@@ -35,7 +36,7 @@ DATABASE_NAME = "archive.db"
 FINAL: tuple[VariantStatus, ...] = ("evaluated", "screened_out", "raced_out", "no_effect", "duplicate", "invalid")
 
 
-class Store(EvaluationStore, CallStore):
+class Store(EvaluationStore, CallStore, BulkReads):
     """Implements :class:`hyperagent.protocols.Archive`; made by :func:`hyperagent.archive.open_archive`.
 
     Methods that write raise HyperagentError where the archive was opened for reading.

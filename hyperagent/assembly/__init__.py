@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         init_benchmark,
         validate_benchmark,
     )
+    from hyperagent.assembly.pages import index_data, index_mark, page_data
     from hyperagent.assembly.planning import plan
     from hyperagent.assembly.repeats import compare_campaigns
     from hyperagent.assembly.reports import (
@@ -87,6 +88,7 @@ _PARTS = {
     "looking": "compare_variants conversation conversations export_program turns variant_details",
     "packs": "PackFacts benchmark_facts benchmark_schema import_papers import_polyglot imported_file init_benchmark "
     "validate_benchmark",
+    "pages": "index_data index_mark page_data",
     "planning": "plan",
     "repeats": "compare_campaigns",
     "reports": "best campaign_regressions evaluate_test interval intervals paired scorecards scores",
@@ -145,6 +147,8 @@ __all__ = [
     "import_papers",
     "import_polyglot",
     "imported_file",
+    "index_data",
+    "index_mark",
     "init_benchmark",
     "interval",
     "intervals",
@@ -152,6 +156,7 @@ __all__ = [
     "models",
     "new_campaign",
     "open_archive",
+    "page_data",
     "paired",
     "plan",
     "pull_model",

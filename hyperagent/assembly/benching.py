@@ -191,8 +191,9 @@ class BenchmarkRunner:
 
     def _evaluated(self, name: str, program: ProgramTree, split: Split) -> tuple[Campaign, Variant, Sequence[Outcome]]:
         """Enter a program in the archive and run its tasks."""
-        from hyperagent.engine.evaluate import Cancelled, Evaluator
+        from hyperagent.engine.evaluate import Evaluator
         from hyperagent.engine.journal import SESSION_STARTED
+        from hyperagent.engine.parts import Cancelled
 
         archive = self._archive
         config = replace(self._config, name=name)
@@ -229,7 +230,7 @@ class BenchmarkRunner:
 
     def _against_seed(self, found: BenchmarkRun, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> BenchmarkRun:
         """The shipped program with the same model on the same tasks; not run again where the archive has it."""
-        from hyperagent.engine.evaluate import context_of
+        from hyperagent.engine.parts import context_of
 
         program = load_program("seed", Path())
         tree = self._archive.tree_id(program)

@@ -115,8 +115,8 @@ def graded(
     report: Report = lambda done, total: None,
 ) -> list[Outcome]:
     """Outcomes in the order of the pairs, graded as those of a program are."""
-    from hyperagent.engine.evaluate import limits_of
     from hyperagent.engine.examination import Examination
+    from hyperagent.engine.parts import limits_of
 
     found: list[Outcome | None] = [None] * len(pairs)
     lock, done = threading.Lock(), 0

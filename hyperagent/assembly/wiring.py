@@ -63,7 +63,7 @@ class Wiring:
     def __init__(
         self, config: Config, archive: Archive, observer: Observer | None, *, replay: bool = False, reuse: bool = True
     ) -> None:
-        from hyperagent.engine.evaluate import Parts
+        from hyperagent.engine.parts import Parts
         from hyperagent.models import LocalBroker
 
         self._stack = ExitStack()

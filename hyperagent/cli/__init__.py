@@ -22,6 +22,7 @@ from hyperagent.cli import (
     hindsight,
     lineage,
     looking,
+    pages,
     replaying,
     resources,
     searching,
@@ -49,6 +50,7 @@ hindsight.register(app)
 showing.register(app)
 costs.register(app)
 replaying.register(app)
+pages.register(app)
 checking.register(app)
 comparing.register(app)
 benching.register(app)

@@ -88,7 +88,9 @@ def _chosen(archive: Archive, ids: Sequence[str], every: bool, since: int, mutat
         variant
         for campaign in campaigns
         for variant in archive.variants(campaign.id)
-        if variant.step >= since and variant.status in ("evaluated", "screened_out") and (variant.step or not mutation)
+        if variant.step >= since
+        and variant.status in ("evaluated", "screened_out", "raced_out")
+        and (variant.step or not mutation)
     ]
     if not found:
         raise UsageError(f"no evaluated variant from step {since} on", hint="see `hyperagent ls CAMPAIGN`")

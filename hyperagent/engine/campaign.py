@@ -15,10 +15,11 @@ from functools import partial
 from typing import TypeVar
 
 from hyperagent.engine.budget import CampaignMeter
-from hyperagent.engine.evaluate import Cancelled, Evaluator, Parts
+from hyperagent.engine.evaluate import Evaluator
 from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.journal import SESSION_STARTED, record_mutation, recorded_mutation
 from hyperagent.engine.mutation import Mutator, step_random
+from hyperagent.engine.parts import Cancelled, Parts
 from hyperagent.engine.plateau import Plateau
 from hyperagent.engine.population import SCORED, Population
 from hyperagent.engine.selection import Decoupled

@@ -2,71 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from hyperagent.config import BenchmarkConfig, Config
+from hyperagent.config import BenchmarkConfig
 from hyperagent.engine.budget import Budget, JobMeter
-from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination, canonical
+from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination
+from hyperagent.engine.parts import Cancelled, Parts, context_of, limits_of, sandbox_of
 from hyperagent.engine.population import Results
 from hyperagent.engine.racing import Racer, Terms, race_order
 from hyperagent.engine.repeats import merged
 from hyperagent.engine.reuse import take_over
-from hyperagent.errors import AllowanceSpent, EvaluationsLost, HyperagentError, ModelLost, SandboxLost
+from hyperagent.errors import AllowanceSpent, EvaluationsLost, ModelLost, SandboxLost
 from hyperagent.evaluation.aggregate import aggregate
 from hyperagent.evaluation.eprocess import Verdict, raced_score
 from hyperagent.evaluation.stages import screen_passed, stage_score
-from hyperagent.protocols import Archive, Benchmark, Broker, ModelChannel, Sandbox, Session
+from hyperagent.protocols import Benchmark, ModelChannel, Session
 from hyperagent.types import (
     Evaluation,
-    Examiner,
     JobSpec,
-    Json,
-    Limits,
     Outcome,
     ProgramTree,
     Purpose,
     RunRequest,
     RunResult,
-    SandboxInfo,
     Spend,
     Split,
     Task,
     Variant,
     VariantStatus,
 )
-
-
-class Cancelled(HyperagentError):
-    """The user asked twice to stop; nothing finished is lost."""
-
-    exit_code = 130
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Everything the engine works with, handed in by ``assembly``."""
-
-    archive: Archive
-    broker: Broker
-    sandbox: Sandbox
-    benchmarks: Sequence[tuple[BenchmarkConfig, Benchmark]]
-    config: Config
-
-
-def limits_of(config: Config) -> Limits:
-    limits = config.limits
-    return Limits(
-        memory_mb=limits.memory_mb,
-        processes=limits.processes,
-        cpus=limits.cpus,
-        tmpfs_mb=limits.tmpfs_mb,
-        output_bytes=limits.program_kb * 1024 + 2_000_000,
-    )
 
 
 def evaluation_job(campaign: str, step: int, benchmark: str, split: Split) -> str:
@@ -442,41 +410,3 @@ class _Count:
         with self._lock:
             self._done += 1
             self._report(f"{self._label} {self._done}/{self._planned}")
-
-
-def sandbox_of(parts: Parts, benchmark: Benchmark) -> SandboxInfo:
-    """What a benchmark's programs and their examiner run in here."""
-    sandbox, examiner = parts.sandbox, benchmark.examiner
-    examined_in = sandbox.image(examiner.needs.packages) if examiner is not None else ""
-    return replace(sandbox.info, image=sandbox.image(benchmark.needs.packages), examiner=examined_in)
-
-
-def context_of(parts: Parts, benchmark: Benchmark, split: Split, tasks: Sequence[str]) -> str:
-    """Hash over everything a score depends on but the program (hex, 64 characters)."""
-    models, needs = parts.config.models, benchmark.needs
-    limits = needs.over(limits_of(parts.config))
-    seconds = needs.seconds or parts.config.limits.task_seconds
-    facts: dict[str, Json] = {
-        "benchmark": benchmark.name,
-        "split": split,
-        "tasks": list(tasks),
-        "model": models.evaluation,
-        "temperature": models.evaluation_temperature,
-        "max_tokens": models.max_tokens,
-        "limits": [seconds, limits.memory_mb, limits.processes, limits.cpus, limits.tmpfs_mb],
-        "sandbox": [parts.sandbox.info.backend, parts.sandbox.image(needs.packages)],
-    }
-    if needs.repeats > 1:
-        facts["repeats"] = needs.repeats
-    if benchmark.examiner is not None:
-        facts["examiner"] = examiner_digest(benchmark.examiner)
-    return hashlib.sha256(canonical(facts).encode()).hexdigest()
-
-
-def examiner_digest(examiner: Examiner) -> str:
-    """Hash over everything that an examination depends on but what is examined (hex, 64 characters)."""
-    needs = examiner.needs
-    texts = {name: data.decode("latin-1") for name, data in examiner.program.items()}
-    return hashlib.sha256(
-        canonical([texts, list(needs.packages), needs.seconds, dict(needs.limits)]).encode()
-    ).hexdigest()

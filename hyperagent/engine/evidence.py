@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from hyperagent.engine.evaluate import Evaluator, Parts
+from hyperagent.engine.evaluate import Evaluator
+from hyperagent.engine.parts import Parts
 from hyperagent.types import Evaluation, Json, ProgramTree, Variant
 
 ANCESTORS = 5

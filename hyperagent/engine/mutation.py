@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from hyperagent.engine.budget import Budget
-from hyperagent.engine.evaluate import Parts, limits_of
 from hyperagent.engine.likeness import DOCUMENTATION, PARSING, Likenesses, without_docstrings
 from hyperagent.engine.modes import mode_of
+from hyperagent.engine.parts import Parts, limits_of
 from hyperagent.engine.plateau import mutation_temperature
 from hyperagent.errors import AllowanceSpent, SandboxLost
 from hyperagent.protocols import Archive

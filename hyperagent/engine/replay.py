@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from hyperagent.engine.budget import FreeMeter
-from hyperagent.engine.evaluate import Parts, TaskRunner, evaluation_job
+from hyperagent.engine.evaluate import TaskRunner, evaluation_job
 from hyperagent.engine.journal import recorded_mutation
 from hyperagent.engine.mutation import Mutator
+from hyperagent.engine.parts import Parts
 from hyperagent.engine.reuse import origin_of
 from hyperagent.errors import NotFoundError, ReplayDiverged, UsageError
 from hyperagent.evaluation.statistics import mean_interval

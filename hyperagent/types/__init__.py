@@ -5,7 +5,7 @@ Nothing here does work beyond simple derived properties; nothing here imports an
 
 from __future__ import annotations
 
-from hyperagent.types.archive import Campaign, Evaluation, Event, Outcome, Problem, Variant
+from hyperagent.types.archive import Campaign, Evaluation, Event, Outcome, Problem, TaskResult, Variant
 from hyperagent.types.basic import CampaignState, Json, OutcomeStatus, ProgramTree, Purpose, Split, VariantStatus
 from hyperagent.types.calls import CallKey, ChatReply, ChatRequest, ModelCall, Spend
 from hyperagent.types.comparing import (
@@ -66,6 +66,7 @@ __all__ = [
     "Spend",
     "Split",
     "Task",
+    "TaskResult",
     "Turn",
     "Variant",
     "VariantStatus",

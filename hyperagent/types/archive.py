@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hyperagent.types.basic import CampaignState, Json, OutcomeStatus, Split, VariantStatus
 from hyperagent.types.calls import Spend
@@ -69,6 +69,16 @@ class Outcome:
     peak_mb: float = 0.0
     spend: Spend = field(default_factory=Spend)
     transcript_blob: str = ""
+
+
+class TaskResult(NamedTuple):
+    """The short form of an outcome: a page reads hundreds of thousands. ``evaluation`` is an id; ``error`` is cut."""
+
+    evaluation: int
+    task: str
+    status: OutcomeStatus
+    score: float
+    error: str
 
 
 @dataclass(frozen=True)

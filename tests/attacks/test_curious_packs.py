@@ -18,7 +18,8 @@ import pytest
 from hyperagent.archive import open_archive
 from hyperagent.config import BenchmarkConfig, Config, ModelsConfig
 from hyperagent.engine.budget import FreeMeter
-from hyperagent.engine.evaluate import Evaluator, Parts
+from hyperagent.engine.evaluate import Evaluator
+from hyperagent.engine.parts import Parts
 from hyperagent.evaluation.manifest import find_packs, read_manifest
 from hyperagent.evaluation.pack import Pack, load_pack
 from hyperagent.models import LocalBroker, ScriptedClient

@@ -21,9 +21,10 @@ import pytest
 from hyperagent.archive import open_archive
 from hyperagent.config import BenchmarkConfig, Config, ModelsConfig
 from hyperagent.engine.budget import FreeMeter
-from hyperagent.engine.evaluate import Evaluator, Parts
+from hyperagent.engine.evaluate import Evaluator
 from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.mutation import Mutator
+from hyperagent.engine.parts import Parts
 from hyperagent.models import LocalBroker, ScriptedClient
 from hyperagent.sandbox import DockerSandbox
 from hyperagent.types import Grade, Json, Needs, Outcome, Scorecard, Split, Task, Variant

@@ -16,7 +16,7 @@ from hyperagent.archive import open_archive
 from hyperagent.config import BenchmarkConfig, BudgetConfig, Config, ModelsConfig, SearchConfig, to_json
 from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.campaign import CampaignRunner
-from hyperagent.engine.evaluate import Parts
+from hyperagent.engine.parts import Parts
 from hyperagent.engine.replay import Replayer
 from hyperagent.engine.selection import SELECTORS
 from hyperagent.errors import ModelLost, ModelUnavailable

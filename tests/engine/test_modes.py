@@ -13,8 +13,8 @@ from hyperagent.config import Config, to_json
 from hyperagent.config.schema import MODES as NAMES
 from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.campaign import CampaignRunner
-from hyperagent.engine.evaluate import Parts
 from hyperagent.engine.modes import FIXED, MODES, mode_of
+from hyperagent.engine.parts import Parts
 from hyperagent.engine.replay import Replayer
 from hyperagent.engine.selection import SELECTORS
 from hyperagent.errors import ConfigError

@@ -15,7 +15,7 @@ from hyperagent.archive import open_archive
 from hyperagent.config import BenchmarkConfig, BudgetConfig, Config, ModelsConfig, SearchConfig, to_json
 from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.campaign import EVALUATION_CHOSEN, CampaignRunner
-from hyperagent.engine.evaluate import Parts
+from hyperagent.engine.parts import Parts
 from hyperagent.engine.selection import make_selector
 from hyperagent.engine.selection.program import CHOOSER_CHOSE, CHOOSER_FAILED, capable
 from hyperagent.errors import SandboxLost

@@ -14,7 +14,7 @@ from pathlib import Path
 from hyperagent.config import BenchmarkConfig, BudgetConfig, Config, ModelsConfig, SearchConfig, to_json
 from hyperagent.engine.budget import CampaignMeter
 from hyperagent.engine.campaign import CampaignRunner
-from hyperagent.engine.evaluate import Parts
+from hyperagent.engine.parts import Parts
 from hyperagent.engine.selection import SELECTORS
 from hyperagent.models import LocalBroker, ScriptedClient
 from hyperagent.protocols import Archive

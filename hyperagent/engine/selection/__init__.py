@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from hyperagent.engine.evaluate import Parts
+from hyperagent.engine.parts import Parts
 from hyperagent.engine.selection.clade import Clade, Decoupled
 from hyperagent.engine.selection.grid import Features, Grid
 from hyperagent.engine.selection.islands import Islands

@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from hyperagent.engine.evaluate import Parts, limits_of
+from hyperagent.engine.parts import Parts, limits_of
 from hyperagent.errors import SandboxLost
 from hyperagent.protocols import Candidates, ParentSelector, Reads
 from hyperagent.types import JobSpec, Json, ProgramTree, RunRequest, RunResult, Variant
