@@ -16,6 +16,7 @@ from hyperagent.assembly.costs import (
     export_calls,
     recorded_calls,
 )
+from hyperagent.assembly.editing import EditingTest, FormatRow, test_editing
 from hyperagent.assembly.packs import (
     PackFacts,
     benchmark_facts,
@@ -61,6 +62,8 @@ __all__ = [
     "Check",
     "CostRow",
     "Costs",
+    "EditingTest",
+    "FormatRow",
     "ModelRow",
     "PackFacts",
     "PackRow",
@@ -96,6 +99,7 @@ __all__ = [
     "score_predictions",
     "scorecards",
     "scores",
+    "test_editing",
     "test_model",
     "validate_benchmark",
 ]
