@@ -11,6 +11,7 @@ import subprocess
 import sys
 import types
 from dataclasses import dataclass
+from pathlib import Path
 
 import edits
 from evidence import Evidence
@@ -20,7 +21,8 @@ KINDS = ("reply", "default", "rule", "vote", "remove")  # they leave the convers
 SECONDS = 20  # for a reading that a model wrote
 READ = """
 import json, sys
-source, reader, pairs = json.load(sys.stdin)
+root, source, reader, pairs = json.load(sys.stdin)
+sys.path.insert(0, root)
 scope = {"__name__": "edited_task_agent"}
 exec(compile(source, "task_agent.py", "exec"), scope)
 answers = [str(scope[reader](inputs, reply)) for inputs, reply in pairs]
@@ -59,7 +61,8 @@ def answers_apart(files: edits.Files, evidence: Evidence) -> list[str]:
         edits.EditError: With the end of the traceback.
     """
     pairs = [(task["input"], reply) for task, reply in zip(evidence.tasks, evidence.replies, strict=True)]
-    order = json.dumps([files.get(edits.TASK, ""), edits.READER, pairs])
+    root = str(Path(__file__).parent)  # what the task agent imports is beside this file
+    order = json.dumps([root, files.get(edits.TASK, ""), edits.READER, pairs])
     command = [sys.executable, "-B", "-c", READ]
     try:
         result = subprocess.run(command, input=order, capture_output=True, text=True, timeout=SECONDS, check=False)
