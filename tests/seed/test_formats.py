@@ -20,7 +20,8 @@ import re
 
 def read_answer(inputs: dict[str, Any], reply: str) -> str:
     """Long essays are wrong."""
-    return "wrong" if words(inputs["essay"]) > 50 else "right"  # kept as written
+    # kept as written
+    return "wrong" if words(inputs["essay"]) > 50 else "right"
 ```
 It should help.'''
 
