@@ -27,9 +27,9 @@ def offers(files: edits.Files, evidence: Evidence, chance: Random) -> list[rerea
     for item in found:
         if item.right is not None:
             best.setdefault(str(item.edit.get("measure") or edits.describe(item.edit)), item)
+    known = list(best.values())[: LENGTH - UNMEASURED]
     rest = [item for item in found if item.right is None]
-    known = list(best.values())[: LENGTH - min(UNMEASURED, len(rest))]
-    return [*known, *rest[: LENGTH - len(known)]]
+    return [*known, *rest[: UNMEASURED if known else LENGTH]]
 
 
 def prompt(offered: list[rereading.Measured], files: edits.Files, evidence: Evidence) -> str:

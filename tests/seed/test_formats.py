@@ -134,6 +134,7 @@ def test_a_menu_offers_what_fits_and_the_number_decides(
     assert 4 <= len(offered) <= seed.menu.LENGTH
     assert rights == sorted(rights, reverse=True)
     assert rights[0] >= 6
+    assert len(offered) - len(rights) <= seed.menu.UNMEASURED
     requests = script(say('{"edit": 99}'), say('{"edit": 2}'))
     summary = improve(seed, program, evidence_folder, tmp_path)
     assert summary.startswith(seed.edits.describe(offered[1].edit))
