@@ -112,11 +112,11 @@ def _row(editing: str, trials: Sequence[Trial]) -> FormatRow:
     from hyperagent.engine.trial import STEPS
 
     reached = [STEPS.index(trial.reached) for trial in trials]
-    counts = [sum(step >= least for step in reached) for least in range(1, len(STEPS))]
+    parses, applies, compiles, changes = (sum(step >= least for step in reached) for least in range(1, len(STEPS)))
     at_once = sum(trial.first == STEPS[-1] for trial in trials)
     problems = [trial.problem for trial in trials if trial.problem] or [""]
     seconds = statistics.median(trial.seconds for trial in trials)
-    return FormatRow(editing, len(trials), *counts, at_once, seconds, problems[-1])
+    return FormatRow(editing, len(trials), parses, applies, compiles, changes, at_once, seconds, problems[-1])
 
 
 def made_up_evidence(benchmark: Benchmark) -> ProgramTree:

@@ -87,9 +87,9 @@ def apply(reply: str, name: str, files: edits.Files) -> edits.Files:
     for helper, node in found.items():
         if helper == name or helper not in edits.measures_by_name():
             text = code.put_function(text, helper, ast.unparse(node) if helper != name else _text(reply, node))
-    for node in module.body:
-        if isinstance(node, ast.Import | ast.ImportFrom) and getattr(node, "module", "") != "__future__":
-            text = code.add_import(text, ast.unparse(node))
+    for statement in module.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom) and getattr(statement, "module", "") != "__future__":
+            text = code.add_import(text, ast.unparse(statement))
     changed = {**files, edits.TASK: text}
     used = {n.id for node in found.values() for n in ast.walk(node) if isinstance(n, ast.Name)}
     for measure in sorted(used & set(edits.measures_by_name())):
