@@ -8,6 +8,7 @@ model gets the same parents with the same random seeds in every format, so that 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import statistics
@@ -87,7 +88,7 @@ class Bench:
         agent = program["task_agent.py"]
         if agent not in self._solved:
             runner = TaskRunner(self._parts, FreeMeter(), "evaluate", threading.Event())
-            job = f"mutators/{len(self._solved)}/validation"
+            job = f"mutators/{hashlib.sha256(agent).hexdigest()[:12]}/validation"
             variant = Variant("mutators", "mutators", 0, 0, None, "pending")
             found = runner.run(job, variant, program, self._pack, self._tasks)
             self._solved[agent] = [outcome.score for outcome, _ in found]
