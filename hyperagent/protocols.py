@@ -41,7 +41,7 @@ from hyperagent.types import (
     TaskResult,
     Variant,
     VariantStatus,
-)
+)  # fmt: skip
 
 if TYPE_CHECKING:  # numpy takes longer to import than `--help` may take
     import numpy as np

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         export_calls,
         recorded_calls,
     )
+    from hyperagent.assembly.editing import EditingTest, FormatRow, test_editing
     from hyperagent.assembly.ensembles import Ensemble, EnsembleScore, ensemble
     from hyperagent.assembly.improvement import Improvement, ImprovementRunner
     from hyperagent.assembly.looking import (
@@ -77,12 +78,14 @@ if TYPE_CHECKING:
         resume_campaign,
     )
     from hyperagent.evaluation.regressions import Regression
+    from hyperagent.evaluation.validate import Check as PackCheck
 
 _PARTS = {
     "benching": "BenchmarkRun BenchmarkRunner",
     "checks": "Check doctor sandbox_checks",
     "comparing": "Comparison ModeComparison",
     "costs": "CostRow Costs call_record campaign_costs export_calls recorded_calls",
+    "editing": "EditingTest FormatRow test_editing",
     "ensembles": "Ensemble EnsembleScore ensemble",
     "improvement": "Improvement ImprovementRunner",
     "looking": "compare_variants conversation conversations export_program turns variant_details",
@@ -100,12 +103,14 @@ _PARTS = {
 """Module -> the names above that it holds."""
 _HOMES = {name: f"{__name__}.{part}" for part, names in _PARTS.items() for name in names.split()}
 _HOMES["Regression"] = "hyperagent.evaluation.regressions"
+_HOMES["PackCheck"] = "hyperagent.evaluation.validate"
+_RENAMED = {"PackCheck": "Check"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_HOMES[name]), _RENAMED.get(name, name))
 
 
 __all__ = [
@@ -115,12 +120,15 @@ __all__ = [
     "Comparison",
     "CostRow",
     "Costs",
+    "EditingTest",
     "Ensemble",
     "EnsembleScore",
+    "FormatRow",
     "Improvement",
     "ImprovementRunner",
     "ModeComparison",
     "ModelRow",
+    "PackCheck",
     "PackFacts",
     "PackRow",
     "Regression",
@@ -167,6 +175,7 @@ __all__ = [
     "score_predictions",
     "scorecards",
     "scores",
+    "test_editing",
     "test_model",
     "turns",
     "validate_benchmark",

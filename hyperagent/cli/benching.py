@@ -19,7 +19,7 @@ from hyperagent.report.text import clean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hyperagent.cli.context import PackCheck
+    from hyperagent.assembly import PackCheck
     from hyperagent.types import Needs
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A pack's name, or its folder.")]

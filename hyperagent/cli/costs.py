@@ -24,7 +24,7 @@ from hyperagent.report.table import DASH, duration, facts, short, table
 from hyperagent.report.text import clean, clean_block
 
 if TYPE_CHECKING:
-    from hyperagent.cli.context import CostRow, Costs
+    from hyperagent.assembly import CostRow, Costs
     from hyperagent.types import Campaign, Json, ModelCall
 
 _HEADERS = ("calls", "cached", "prompt", "completion", "cost", "time")

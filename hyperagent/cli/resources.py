@@ -16,11 +16,13 @@ from hyperagent.report.table import facts, size, table
 from hyperagent.report.text import clean
 
 if TYPE_CHECKING:
+    from hyperagent.assembly import EditingTest, FormatRow
     from hyperagent.assembly.checks import Finding
 
 _AUTO = "auto"
 _UNCUT = 1000
 """Columns for what must be read whole: the terminal wraps it."""
+_NONE_FOLLOWED = "no format was followed in two of three trials: take another model for rewriting (models.mutation)"
 NameArgument = Annotated[str, typer.Argument(metavar="NAME")]
 
 
@@ -85,12 +87,19 @@ def model_test(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model string, e.g. openai/NAME or local/NAME.")],
     api_base: Annotated[str, typer.Option("--api-base", help="Base URL of an OpenAI-compatible server.")] = "",
+    trials: Annotated[int, typer.Option("--trials", min=0, help="Edits per format; 0: only the question.")] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Ask a model one question, to see that it answers."""
+    """Ask a model one question, then let it edit the seed program in every format; recommends one.
+
+    The edits are made in a sandbox, from made-up results. "at once" counts first replies that worked, "changes" also
+    those that did after one repair.
+    """
     reply = context_of(ctx).assembly.test_model(model, api_base)
+    found = context_of(ctx).assembly.test_editing(model, api_base, trials, progress) if trials else None
     if json:
-        emit(model=model, reply=reply)
+        more = {"editing": found.rows, "recommended": found.recommended, "sandbox": found.sandbox} if found else {}
+        emit(model=model, reply=reply, **more)
         return
     write(
         facts(
@@ -102,6 +111,20 @@ def model_test(
             ]
         )
     )
+    if found is not None:
+        _show_editing(found)
+
+
+def _show_editing(found: EditingTest) -> None:
+    def row(one: FormatRow) -> tuple[str, ...]:
+        counts = (one.parses, one.applies, one.compiles, one.changes, one.at_once)
+        cells = [f"{count}/{one.trials}" for count in counts]
+        return (one.editing, *cells, f"{one.seconds:.0f}s", clean(one.problem, 100))
+
+    heads = ("parses", "applies", "compiles", "changes", "at once", "time")
+    write(["", *table(("format", *heads, "last problem"), [row(one) for one in found.rows], _UNCUT, frozenset(heads))])
+    line = f'recommended: editing = "{found.recommended}"' if found.recommended else _NONE_FOLLOWED
+    write(["", line])
 
 
 def sandbox_build(ctx: typer.Context, json: JsonOption = False) -> None:

@@ -24,7 +24,7 @@ from hyperagent.report.table import short, spending
 from hyperagent.report.text import clean
 
 if TYPE_CHECKING:
-    from hyperagent.cli.context import BenchmarkRun
+    from hyperagent.assembly import BenchmarkRun
     from hyperagent.config import Config
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A pack's name, or its folder.")]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyperagent.cli.boundary import Guarded
-from hyperagent.cli.context import ArchiveOption, Check, JsonOption, context_of
+from hyperagent.cli.context import ArchiveOption, JsonOption, context_of
 from hyperagent.cli.output import emit, say, write
 from hyperagent.errors import ArchiveDamaged, PrerequisiteError, UsageError
 from hyperagent.report.table import table
 from hyperagent.report.text import clean
+
+if TYPE_CHECKING:
+    from hyperagent.assembly import Check
 
 DEFAULT_CONFIG = "hyperagent.toml"
 _UNCUT = 1000

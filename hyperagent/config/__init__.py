@@ -2,6 +2,7 @@
 
 from hyperagent.config.load import all_keys, change_resumable, from_json, load_config, to_json
 from hyperagent.config.schema import (
+    EDITING,
     SELECTIONS,
     AllowanceConfig,
     BenchmarkConfig,
@@ -16,6 +17,7 @@ from hyperagent.config.schema import (
 from hyperagent.config.template import render_template
 
 __all__ = [
+    "EDITING",
     "SELECTIONS",
     "AllowanceConfig",
     "BenchmarkConfig",

@@ -19,6 +19,7 @@ def option(default: Any, doc: str, **limits: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
+EDITING = ("auto", "tools", "rewrite", "constrained", "menu")
 SIMPLE_RULES = ("score_child_prop", "score_child_prop_code", "score_prop", "best", "random", "latest", "seed")
 RULES = (*SIMPLE_RULES, "clade", "pareto")
 SELECTIONS = (*RULES, "program")
@@ -162,8 +163,9 @@ class ModelsConfig:
     evaluation: str = option("", "Another model for solving tasks; empty = `model`.")
     editing: str = option(
         "auto",
-        "How the seed's meta agent edits: tools (bash and editor), constrained (JSON-schema edits), auto (by model).",
-        choices=("auto", "tools", "constrained"),
+        "How the seed's meta agent edits: tools (bash and editor), rewrite (one whole function), constrained (a typed "
+        "edit by a JSON schema), menu (one of a few measured edits), auto (by the model's size; `model test` tells).",
+        choices=EDITING,
     )
     mutation_temperature: float = option(0.8, "Sampling temperature while rewriting.", minimum=0, maximum=2)
     evaluation_temperature: float = option(0.0, "Sampling temperature while solving tasks.", minimum=0, maximum=2)

@@ -1,4 +1,5 @@
-"""``random/uniform``: the control without a model. It draws uniformly from the JSON schema that a request asks for."""
+"""The controls without a model. ``random/uniform`` draws uniformly from the JSON schema that a request asks for;
+``random/first`` takes the first of every choice and the least of every number: of a ranked menu, the best."""
 
 from __future__ import annotations
 
@@ -14,11 +15,13 @@ _DEFAULT_LENGTH = 16
 _DEFAULT_ITEMS = 3
 _DEFAULT_SPAN = 100
 _DEPTH_LIMIT = 32
+FIRST = "random/first"
 _SYLLABLES = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "te")
 
 
 class UniformClient:
-    """Answers with a uniformly random instance of the request's ``response_format`` schema; else with an empty string.
+    """Answers with a uniformly random (``random/first``: the first) instance of the request's ``response_format``
+    schema; else with an empty string.
 
     The draw is a function of the canonical request (its ``seed`` included): equal requests get equal replies.
     """
@@ -28,12 +31,23 @@ class UniformClient:
         schema = schema_of(request.parameters)
         text = ""
         if schema is not None:
-            source = random.Random(wire.request_hash(wire.canonical_request(request)))
+            digest = wire.request_hash(wire.canonical_request(request))
+            source = _First() if request.model == FIRST else random.Random(digest)
             text = json.dumps(draw(schema, source), ensure_ascii=False)
         return ChatReply({"role": "assistant", "content": text}, "stop", 0, 0)
 
     def price(self, request: ChatRequest, prompt_tokens: int, completion_tokens: int) -> float:
         return 0.0
+
+
+class _First(random.Random):
+    """Chance that always falls on the first."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def getrandbits(self, k: int, /) -> int:
+        return 0
 
 
 def schema_of(parameters: Mapping[str, Json]) -> Json:

@@ -18,7 +18,7 @@ from evidence import Evidence
 
 TASK = "task_agent.py"
 READER = "read_answer"  # the function of the task agent that rules and readings of replies go into
-CONSTANTS_OF = (TASK, "meta_agent.py", "constrained.py")
+CONSTANTS_OF = (TASK, "meta_agent.py", "rounds.py", "rereading.py")
 CUTS = [10, 20, 30, 40, 50, 60, 70, 80, 90]  # where a rule may divide the train tasks: per cent below
 HINTS = [
     "Most answers contain a mistake: look for it.",
@@ -33,8 +33,21 @@ Edit = dict[str, Any]
 Files = dict[str, str]
 
 
+STEPS = (
+    "nothing",
+    "parses",
+    "applies",
+    "compiles",
+    "changes",
+)  # how far a reply can get, each step past the one before
+
+
 class EditError(ValueError):
-    """The edit does not fit this program."""
+    """The edit does not fit this program; ``reached``, one of STEPS, says how far it came."""
+
+    def __init__(self, message: str, reached: str = "parses") -> None:
+        super().__init__(message)
+        self.reached = reached
 
 
 def read_files(root: str | Path) -> Files:
@@ -60,15 +73,20 @@ def apply(edit: Edit, files: Files, evidence: Evidence) -> Files:
         raise EditError(f"no edit of this program: {json.dumps(edit)[:200]}")
     changed = KINDS[edit["edit"]][1](edit, dict(files), evidence)
     changed[TASK] = code.drop_unused(changed[TASK], set(measures_by_name()))
+    must_differ(files, changed)
+    return changed
+
+
+def must_differ(files: Files, changed: Files) -> None:
+    """Raises EditError where the changed files do not compile, or differ in nothing but words and layout."""
     new = {name: text for name, text in changed.items() if text != files.get(name)}
     for name, text in new.items():
         try:
             compile(text, name, "exec")
-        except SyntaxError as error:
-            raise EditError(f"{name} would not compile: {error}") from error
+        except (SyntaxError, ValueError) as error:
+            raise EditError(f"{name} would not compile: {error}", "applies") from error
     if all(code.same_behaviour(files.get(name, ""), text) for name, text in new.items()):
-        raise EditError("the edit changes nothing")
-    return changed
+        raise EditError("the edit changes nothing", "compiles")
 
 
 def describe(edit: Edit) -> str:
@@ -152,7 +170,7 @@ def prompt_apply(edit: Edit, files: Files, evidence: Evidence) -> Files:
 
 def reply_schema(files: Files, evidence: Evidence) -> dict[str, Any] | None:
     words = list(dict.fromkeys([*evidence.labels, *evidence.common_words]))
-    return {"word": _enum(words), "answer": _enum(evidence.labels)} if _has_reader(files, evidence) and words else None
+    return {"word": _enum(words), "answer": _enum(evidence.labels)} if has_reader(files, evidence) and words else None
 
 
 def reply_apply(edit: Edit, files: Files, evidence: Evidence) -> Files:
@@ -161,7 +179,7 @@ def reply_apply(edit: Edit, files: Files, evidence: Evidence) -> Files:
 
 
 def default_schema(files: Files, evidence: Evidence) -> dict[str, Any] | None:
-    return {"answer": _enum(evidence.labels)} if _has_reader(files, evidence) else None
+    return {"answer": _enum(evidence.labels)} if has_reader(files, evidence) else None
 
 
 def default_apply(edit: Edit, files: Files, evidence: Evidence) -> Files:
@@ -188,7 +206,7 @@ def measures_by_name() -> dict[str, Callable[..., float]]:
 
 def rule_schema(files: Files, evidence: Evidence) -> dict[str, Any] | None:
     """If the measure is on that side of a quantile of the train tasks, the answer is known without the reply."""
-    if not (_has_reader(files, evidence) and evidence.text_fields):
+    if not (has_reader(files, evidence) and evidence.text_fields):
         return None
     return {
         "measure": _enum(_measure_calls(evidence.text_fields)),
@@ -202,12 +220,12 @@ def rule_apply(edit: Edit, files: Files, evidence: Evidence) -> Files:
     expression, threshold, name = _measured(edit, evidence)
     sign = ">" if edit["side"] == "above" else "<="
     statement = f"if {expression} {sign} {threshold}:\n    return {_quote(edit['answer'])}"
-    return _with_measure({**files, TASK: code.insert(files[TASK], READER, statement)}, name)
+    return with_measure({**files, TASK: code.insert(files[TASK], READER, statement)}, name)
 
 
 def vote_schema(files: Files, evidence: Evidence) -> dict[str, Any] | None:
     """One answer above, another one at or below: a vote among others, the heaviest answer wins."""
-    if not (_has_reader(files, evidence) and evidence.text_fields):
+    if not (has_reader(files, evidence) and evidence.text_fields):
         return None
     pairs = [f"{a} / {b}" for a in evidence.labels for b in evidence.labels if a != b]
     return {
@@ -229,7 +247,7 @@ def vote_apply(edit: Edit, files: Files, evidence: Evidence) -> Files:
     else:
         text = code.insert(text, READER, f"votes = Counter()\n{vote}\nif votes:\n    return votes.most_common(1)[0][0]")
         text = code.add_import(text, "from collections import Counter")
-    return _with_measure({**files, TASK: text}, name)
+    return with_measure({**files, TASK: text}, name)
 
 
 def remove_schema(files: Files, evidence: Evidence) -> dict[str, Any] | None:
@@ -284,7 +302,7 @@ def _measured(edit: Edit, evidence: Evidence) -> tuple[str, str, str]:
     return call, f"{round(quantile, 2):g}", name
 
 
-def _with_measure(files: Files, name: str) -> Files:
+def with_measure(files: Files, name: str) -> Files:
     """Copy the measure into the task agent, so that it goes on standing alone."""
     text = code.add_function(files[TASK], code.function_source(measures.__file__, name))
     return {
@@ -293,7 +311,8 @@ def _with_measure(files: Files, name: str) -> Files:
     }
 
 
-def _has_reader(files: Files, evidence: Evidence) -> bool:
+def has_reader(files: Files, evidence: Evidence) -> bool:
+    """Whether answers are labels, and one function of the task agent reads them out of a reply."""
     return bool(evidence.labels) and code.parameters(files.get(TASK, ""), READER)[:2] == ["inputs", "reply"]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import constrained
+import formats
+import rounds
 import tool_loop
 from evidence import read_evidence
-
-SMALL_MODELS = ("local/", "random/")  # too small for a tool loop: they get typed edits to choose from
 
 
 class MetaAgent:
@@ -28,15 +27,12 @@ class MetaAgent:
         evidence = read_evidence(eval_path)
         if iterations_left is None:
             iterations_left = evidence.summary.get("iterations_left")
-        if self.way_of_editing() == "constrained":
-            return constrained.improve(self.model, self.chat_history_file, Path(repo_path), evidence)
+        if form := formats.FORMATS.get(self.way_of_editing()):
+            return rounds.improve(form, self.model, self.chat_history_file, Path(repo_path), evidence)
         return tool_loop.improve(
             self.model, self.chat_history_file, Path(repo_path), evidence, eval_path, iterations_left
         )
 
     def way_of_editing(self) -> str:
-        """``tools`` or ``constrained``: as the environment says, else by the model's size."""
-        chosen = os.environ.get("HYPERAGENT_EDITING", "auto")
-        if chosen in ("tools", "constrained"):
-            return chosen
-        return "constrained" if self.model.startswith(SMALL_MODELS) else "tools"
+        """``tools`` or a name of ``formats.FORMATS``: as the environment says, else by the model's size."""
+        return formats.format_of(self.model, os.environ.get("HYPERAGENT_EDITING", "auto"))

@@ -160,9 +160,29 @@ def add_import(text: str, statement: str) -> str:
 
 def function_source(path: str | None, name: str) -> str:
     """The text of one function of a file."""
-    text = Path(path or "").read_text(encoding="utf-8")
+    return source_of(Path(path or "").read_text(encoding="utf-8"), name)
+
+
+def source_of(text: str, name: str) -> str:
+    """The text of a module-level function; empty where there is none."""
     function = _function(text, name)
     return (ast.get_source_segment(text, function) or "") if function else ""
+
+
+def put_function(text: str, name: str, new: str) -> str:
+    """Replace a module-level function (its decorators too), or append it where there is none of that name."""
+    function = _function(text, name)
+    if function is None:
+        return f"{text.rstrip()}\n\n\n{new}\n"
+    first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
+    lines = text.removesuffix("\n").split("\n")
+    return "\n".join([*lines[: first - 1], *new.split("\n"), *lines[function.end_lineno :]]) + "\n"
+
+
+def new_statements(old: str, new: str, name: str) -> list[str]:
+    """Statements of a function that it did not have before, each on one line."""
+    known = statements(old, name)
+    return [" ".join(statement.split()) for statement in statements(new, name) if statement not in known]
 
 
 def add_function(text: str, function: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import edits
+import rewrite
+import rounds
 import source as code
 from evidence import Evidence
 from llm import chat
@@ -65,17 +67,20 @@ def improve(
         messages.append(message)
         calls = message.get("tool_calls") or []
         if not calls:
-            messages.append({"role": "user", "content": "Go on with a tool call; call finish when you are done."})
+            messages.append({"role": "user", "content": _without_call(str(message["content"]), root)})
         for call in calls:
             name, arguments = _arguments(call)
             if name == "finish" and not (problem := verdict(root, before, evidence)):
+                rounds.report("changes")
                 return str(arguments.get("summary", ""))[:500]
             result = f"Not finished: {problem}" if name == "finish" else _use(name, arguments, root)
             messages.append({"role": "tool", "tool_call_id": call.get("id", ""), "content": result})
         if number == limit - 3:
             messages.append({"role": "user", "content": "Three calls are left: make the program run, then finish."})
     if problem := verdict(root, before, evidence):
+        rounds.report(_reached(root, before, messages, evidence), problem)
         raise NoChange(f"{limit} calls were used up: {problem}")
+    rounds.report("changes")
     return "calls used up; the last state passes the check"
 
 
@@ -114,6 +119,27 @@ def describe(root: Path, evidence: Evidence, eval_path: str | None, iterations_l
         shown = {key: task.get(key) for key in ("input", "prediction", "target", "status", "error") if task.get(key)}
         parts.append("Failed task: " + json.dumps(shown, ensure_ascii=False)[:2000])
     return "\n\n".join(["", *parts])
+
+
+def _without_call(reply: str, root: Path) -> str:
+    """The answer to a message that calls no tool: a fenced function in it is taken as what the function shall be."""
+    files = edits.read_files(root)
+    if rewrite.fenced(reply) and (name := rewrite.function_of(reply, files)):
+        try:
+            rounds.write(root, rewrite.apply(reply, name, files), files)
+        except edits.EditError as error:
+            return f"error: {error}"
+        return f"{name} of {edits.TASK} is now as in your message. Call finish when you are done."
+    return "Go on with a tool call; call finish when you are done."
+
+
+def _reached(root: Path, before: edits.Files, messages: list[dict[str, Any]], evidence: Evidence) -> str:
+    """How far the conversation came, as one of ``edits.STEPS``."""
+    if not any(_arguments(call)[0] in TOOLS for message in messages for call in message.get("tool_calls") or []):
+        return "nothing"
+    if edits.read_files(root) == before:
+        return "parses"
+    return "applies" if check(root, evidence) else "compiles"
 
 
 def _arguments(call: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hyperagent import assembly as real
-from hyperagent.assembly import PackFacts, PackRow
+from hyperagent.assembly import EditingTest, FormatRow, PackFacts, PackRow
 from hyperagent.cli import app
 from hyperagent.cli.context import Context
 from hyperagent.config import Config, to_json
@@ -208,6 +208,10 @@ class FakeAssembly:
 
     def test_model(self, model: str, api_base: str) -> ChatReply:
         return ChatReply({"content": HOSTILE}, "stop", 3, 4)
+
+    def test_editing(self, model: str, api_base: str, trials: int, report: Any) -> Any:
+        report("menu: 1 of 3")
+        return EditingTest(model, "docker", [FormatRow("menu", trials, 3, 3, 3, 2, 1, 4.2, HOSTILE)], "menu")
 
     def build_image(self, progress: Any) -> str:
         return "hyperagent:1"

@@ -319,3 +319,14 @@ def test_a_stdout_that_is_not_utf8_gets_ascii(home: Path) -> None:
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert b"`- - 3 " in out
+
+
+def test_model_test_recommends_a_format(invoke: Invoke) -> None:
+    shown = invoke("model", "test", "a/b")
+    assert 'recommended: editing = "menu"' in shown.stdout
+    row = next(line.split() for line in shown.stdout.splitlines() if line.startswith("menu"))
+    assert row[1:7] == ["3/3", "3/3", "3/3", "2/3", "1/3", "4s"]
+    whole = json.loads(invoke("model", "test", "a/b", "--json", "--trials", "5").stdout)
+    assert whole["recommended"] == "menu"
+    assert whole["editing"][0]["trials"] == 5
+    assert "editing" not in json.loads(invoke("model", "test", "a/b", "--json", "--trials", "0").stdout)

@@ -73,3 +73,13 @@ def test_without_a_schema_the_reply_is_empty() -> None:
 def test_what_cannot_be_drawn_is_the_requests_fault(schema: Any) -> None:
     with pytest.raises(ModelRequestInvalid):
         draw(schema, random.Random(1))
+
+
+def test_first_takes_the_first_of_every_choice() -> None:
+    form = {"type": "json_schema", "json_schema": {"schema": SCHEMA}}
+    for seed in range(3):
+        request = ChatRequest(
+            "random/first", ({"role": "user", "content": "q"},), {"seed": seed, "response_format": form}
+        )
+        value = json.loads(str(UniformClient().complete(request, timeout=1).message["content"]))
+        assert (value["line"], value["count"], value["text"], value["either"]) == ("a", 3, "x", 1)

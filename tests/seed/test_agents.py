@@ -79,8 +79,14 @@ def test_chat_says_what_the_server_said(seed: SimpleNamespace, script: Script) -
 
 
 def test_constrained_edit(
-    seed: SimpleNamespace, script: Script, program: Path, evidence_folder: Path, tmp_path: Path
+    seed: SimpleNamespace,
+    script: Script,
+    program: Path,
+    evidence_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("HYPERAGENT_EDITING", "constrained")
     requests = script(say("{nonsense"), say('{"edit": "default", "answer": "wrong"}'))
     summary = seed.meta_agent.MetaAgent("local/m", str(tmp_path / "h")).forward(str(program), str(evidence_folder))
     assert summary == "default: answer wrong (train: 0 -> 6 of 12 right)"
@@ -105,7 +111,7 @@ def test_garbage_ends_in_a_seeded_random_edit(
         summary = seed.meta_agent.MetaAgent("local/m", str(tmp_path / "h")).forward(str(program), str(evidence_folder))
         assert summary.startswith("at random")
         trees.append(seed.edits.read_files(program))
-        seed.constrained.write(program, before, trees[-1])
+        seed.rounds.write(program, before, trees[-1])
     assert trees[0] == trees[1] != before
 
 
@@ -147,9 +153,16 @@ def test_way_of_editing(seed: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) 
     def way(model: str) -> str:
         return str(seed.meta_agent.MetaAgent(model, "h").way_of_editing())
 
-    assert [way("local/x"), way("random/uniform"), way("openai/x")] == ["constrained", "constrained", "tools"]
-    monkeypatch.setenv("HYPERAGENT_EDITING", "tools")
-    assert way("local/x") == "tools"
+    small = ["local/x", "random/uniform", "local/smollm2-135m", "ollama_chat/qwen2.5-coder:1.5b"]
+    assert {way(model) for model in small} == {"menu"}
+    assert way("hosted_vllm/qwen2.5-coder-7b-instruct") == "rewrite"
+    large = ["openai/x", "anthropic/claude-opus-4-5", "hosted_vllm/qwen3-coder-480b-a35b"]
+    assert {way(model) for model in large} == {"tools"}
+    for chosen in ("tools", "rewrite", "constrained", "menu"):
+        monkeypatch.setenv("HYPERAGENT_EDITING", chosen)
+        assert way("local/x") == chosen
+    monkeypatch.setenv("HYPERAGENT_EDITING", "no such way")
+    assert way("local/x") == "menu"
 
 
 def test_seed_stands_alone() -> None:

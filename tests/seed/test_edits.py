@@ -23,6 +23,10 @@ def every(option: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield dict(zip(parts, values, strict=True))
 
 
+def make(seed: SimpleNamespace, edit: Any, files: dict[str, str], program: Path, evidence: Any) -> str:
+    return str(seed.rounds.accept(seed.rounds.typed(edit, files, evidence), files, program, evidence))
+
+
 def test_every_edit_compiles_or_is_refused(seed: SimpleNamespace, program: Path) -> None:
     evidence = seed.evidence.Evidence({}, train_tasks(8))
     files = seed.edits.read_files(program)
@@ -50,9 +54,9 @@ def test_edits_accumulate(seed: SimpleNamespace, program: Path) -> None:
         except seed.edits.EditError:
             continue
         kinds.add(edit["edit"])
-        assert seed.constrained.measure(files, evidence) is not None, edit
+        assert seed.rereading.measure(files, evidence) is not None, edit
     assert kinds == set(seed.edits.KINDS)
-    seed.constrained.write(program, files, {})
+    seed.rounds.write(program, files, {})
     assert seed.selfcheck.check(program, evidence) == ""
 
 
@@ -61,15 +65,15 @@ def test_rule_is_plain_python_and_decides(seed: SimpleNamespace, program: Path) 
     files = seed.edits.read_files(program)
     vote = {"edit": "vote", "measure": "words(essay)", "cut": 50, "above / below": "wrong / right", "weight": 1}
     changed = seed.edits.apply(vote, files, evidence)
-    assert seed.constrained.measure(files, evidence) == 0
-    assert seed.constrained.measure(changed, evidence) == 12
+    assert seed.rereading.measure(files, evidence) == 0
+    assert seed.rereading.measure(changed, evidence) == 12
     assert "def words(text: str) -> int:" in changed["task_agent.py"]
     (removal,) = [
         o for o in seed.edits.schema(changed, evidence)["anyOf"] if o["properties"]["edit"]["const"] == "remove"
     ]
     restored = seed.edits.apply(next(every(removal)), changed, evidence)
     assert "def words" not in restored["task_agent.py"]
-    assert seed.constrained.measure(restored, evidence) == 0
+    assert seed.rereading.measure(restored, evidence) == 0
 
 
 @pytest.mark.parametrize(
@@ -99,12 +103,12 @@ def test_without_evidence_edits_remain(seed: SimpleNamespace, program: Path) -> 
 def test_an_edit_that_makes_no_difference_or_a_worse_one_is_refused(seed: SimpleNamespace, program: Path) -> None:
     evidence = seed.evidence.Evidence({}, train_tasks())
     vote = {"edit": "vote", "measure": "words(essay)", "cut": 50, "above / below": "wrong / right", "weight": 1}
-    seed.constrained.make(vote, seed.edits.read_files(program), program, evidence)
+    make(seed, vote, seed.edits.read_files(program), program, evidence)
     files = seed.edits.read_files(program)
     never_reached = {"edit": "reply", "word": "looks", "answer": "right"}
     with pytest.raises(seed.edits.EditError, match="no train task"):
-        seed.constrained.make(never_reached, files, program, evidence)
+        make(seed, never_reached, files, program, evidence)
     worse = {"edit": "rule", "measure": "words(essay)", "side": "above", "cut": 10, "answer": "right"}
     with pytest.raises(seed.edits.EditError, match="as it is on 12"):
-        seed.constrained.make(worse, files, program, evidence)
+        make(seed, worse, files, program, evidence)
     assert seed.edits.read_files(program) == files
