@@ -36,6 +36,7 @@ from hyperagent.assembly.reports import (
     scores,
 )
 from hyperagent.assembly.scoring import Scored, score_predictions
+from hyperagent.assembly.serving import ServerBench, ServeWishes, bench_model, serve_model
 from hyperagent.assembly.supplies import (
     ModelRow,
     PackRow,
@@ -65,6 +66,9 @@ __all__ = [
     "PackFacts",
     "PackRow",
     "Scored",
+    "ServeWishes",
+    "ServerBench",
+    "bench_model",
     "benchmark_facts",
     "benchmark_schema",
     "benchmarks",
@@ -96,6 +100,7 @@ __all__ = [
     "score_predictions",
     "scorecards",
     "scores",
+    "serve_model",
     "test_model",
     "validate_benchmark",
 ]
