@@ -20,7 +20,8 @@ from hyperagent.types import ChatReply, Json
 for package in ("torch", "transformers", "gguf", "llguidance"):
     pytest.importorskip(package)
 
-CHAT = "{% for m in messages %}{% if m['role'] == 'tool' %}{{ raise_exception('no') }}{% endif %}{{ m['content'] }}\n{% endfor %}"
+REFUSE = "{% if m['role'] == 'tool' %}{{ raise_exception('no') }}{% endif %}"
+CHAT = "{% for m in messages %}" + REFUSE + "{{ m['content'] }}\n{% endfor %}"
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -47,6 +48,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>", chat_template=CHAT)
+    torch.set_num_threads(1)  # several would cost such a small model more than they save
     torch.manual_seed(5)
     config = LlamaConfig(
         vocab_size=300,  # larger than the tokenizer's, as real ones are
@@ -125,7 +127,7 @@ def test_tokens_are_drawn_with_their_shares(engine: TorchEngine) -> None:
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_a_schema_binds_even_a_random_model(engine: TorchEngine, temperature: float) -> None:
     bound = [
-        ask(f"q{n}", temperature=temperature, seed=n, response_format=form(SCHEMA), max_tokens=150) for n in range(8)
+        ask(f"q{n}", temperature=temperature, seed=n, response_format=form(SCHEMA), max_tokens=100) for n in range(4)
     ]
     replies = engine.generate([ask("free"), *bound])
     for reply in replies[1:]:

@@ -121,15 +121,21 @@ class TorchEngine:
                 rows.append(self._row(place, request))
             except ModelRequestInvalid as error:
                 results[place] = error
-        try:
-            with self._torch.inference_mode():
-                self._decode(list(rows))
-        except self._torch.OutOfMemoryError as error:
-            raise OutOfRoom(str(error)[:200]) from None
+        self._compute(rows)
         for row in rows:
             message = {"role": "assistant", "content": row.text}
             results[row.place] = ChatReply(message, row.finish, len(row.prompt), len(row.made))
         return [results[place] for place in range(len(requests))]
+
+    def continuations(self, requests: Sequence[Generation]) -> list[list[int]]:
+        """The token ids of the replies, for comparisons that text would blur.
+
+        Raises:
+            ModelRequestInvalid: One of the requests is refused.
+        """
+        rows = [self._row(place, request) for place, request in enumerate(requests)]
+        self._compute(rows)
+        return [row.made for row in rows]
 
     def tokens_of(self, request: Generation) -> list[int]:
         """The prompt as the model reads it.
@@ -193,6 +199,13 @@ class TorchEngine:
         return frozenset(
             token for one in told for token in (one if isinstance(one, list) else [one]) if token is not None
         )
+
+    def _compute(self, rows: Sequence[_Row]) -> None:
+        try:
+            with self._torch.inference_mode():
+                self._decode(list(rows))
+        except self._torch.OutOfMemoryError as error:
+            raise OutOfRoom(str(error)[:200]) from None
 
     # -- the loop --------------------------------------------------------------------------------
 
