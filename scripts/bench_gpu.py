@@ -245,13 +245,15 @@ def _greedy(number: int, tokens: int) -> Generation:
     return Generation([{"role": "user", "content": question(number)}], {"temperature": 0, "max_tokens": tokens})
 
 
-SPEED = """`model serve --engine transformers` in {plan.dtype} on {plan.device}; replies of {tokens} tokens, temperature 0.
-First token of an idle server: {first:.3f} s. The device copies {limit.bandwidth:.3g} bytes/s (read and written) and
-multiplies matrices at {limit.flops:.3g} operations/s. Of the bandwidth: the weights once per step. Of the compute: two
-operations per weight and token, prompts included."""
-EQUALITY = """Greedy replies of {tokens} tokens, all prompts in one batch in {dtype} on {device}, against float32 on the CPU
-one by one, from the same weights. A tie is a token whose two best logits in float32 are closer than {dtype} resolves at
-their size (its machine epsilon times the larger one)."""
+SPEED = """\
+`model serve --engine transformers` in {plan.dtype} on {plan.device}; replies of {tokens} tokens, temperature 0. First
+token of an idle server: {first:.3f} s. The device copies {limit.bandwidth:.3g} bytes/s (read and written) and
+multiplies matrices at {limit.flops:.3g} operations/s. Of the bandwidth: the weights once per step. Of the compute:
+two operations per weight and token, prompts included."""
+EQUALITY = """\
+Greedy replies of {tokens} tokens, all prompts in one batch in {dtype} on {device}, against float32 on the CPU one by
+one, from the same weights. A tie is a token whose two best logits in float32 are closer than {dtype} resolves at their
+size (its machine epsilon times the larger one)."""
 
 
 if __name__ == "__main__":
