@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from email.message import Message
 from types import TracebackType
 
 from hyperagent.errors import ModelLost, ModelRequestInvalid, ModelUnavailable
@@ -90,7 +91,7 @@ class ServedModels:
         server.close()
 
 
-def _post(port: int, body: bytes, timeout: float) -> tuple[int, Mapping[str, str], Json]:
+def _post(port: int, body: bytes, timeout: float) -> tuple[int, Message, Json]:
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
     try:
         connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
@@ -103,7 +104,7 @@ def _post(port: int, body: bytes, timeout: float) -> tuple[int, Mapping[str, str
         connection.close()
 
 
-def _read(model: str, status: int, headers: Mapping[str, str], data: Json) -> ChatReply:
+def _read(model: str, status: int, headers: Message, data: Json) -> ChatReply:
     """Raises what the status means; see :class:`~hyperagent.protocols.ModelClient`."""
     if status == 200:
         try:
