@@ -24,7 +24,7 @@ from hyperagent.models.serving import ModelServer, plan_server
 from hyperagent.models.serving.batching import Generation
 from hyperagent.models.serving.bench import Rate, first_token, question, rate
 from hyperagent.models.serving.face import HOST
-from hyperagent.models.serving.torch_engine import TorchEngine, converted
+from hyperagent.models.serving.torch_engine import TorchEngine, converted, hush
 
 SEED = Path(__file__).parent.parent / "hyperagent" / "seed"
 sys.path.insert(0, str(SEED))  # the seed's modules know each other by bare names
@@ -203,6 +203,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     asked = arguments()
+    hush()
     batches = [int(part) for part in asked.batches.split(",")]
     on_gpu = torch.cuda.is_available()
     label = torch.cuda.get_device_name() if on_gpu else "CPU, small size"
