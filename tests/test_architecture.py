@@ -52,6 +52,9 @@ ONLY_USERS = {
     "docker": r"hyperagent/sandbox/",
     "litellm": r"hyperagent/models/client\.py",
     "xllamacpp": r"hyperagent/models/",
+    "torch": r"hyperagent/models/",
+    "transformers": r"hyperagent/models/",
+    "llguidance": r"hyperagent/models/serving/torch_engine\.py",
     "sqlalchemy": r"hyperagent/archive/(schema|tables|store)\.py",
     "git": r"hyperagent/archive/lineage\.py",
     "gitdb": r"hyperagent/archive/lineage\.py",
@@ -64,7 +67,7 @@ STDLIB_ONLY: dict[str, set[str]] = {"seed": set(), "runtime": set(), "examining"
 MOST_LINES = 450
 UNFINISHED_WORD = "TO" + "DO"  # cut, so that this file passes its own rule
 UNFINISHED = re.compile(rf"\b({UNFINISHED_WORD}|FIX{'ME'})\b")
-HEAVY = ("litellm", "sqlalchemy", "docker", "git", "numpy", "xllamacpp")
+HEAVY = ("litellm", "sqlalchemy", "docker", "git", "numpy", "xllamacpp", "torch", "transformers")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         scores,
     )
     from hyperagent.assembly.scoring import Scored, score_predictions
+    from hyperagent.assembly.serving import ServerBench, ServeWishes, bench_model, serve_model
     from hyperagent.assembly.supplies import (
         ModelRow,
         PackRow,
@@ -96,6 +97,7 @@ _PARTS = {
     "repeats": "compare_campaigns",
     "reports": "best campaign_regressions evaluate_test interval intervals paired scorecards scores",
     "scoring": "Scored score_predictions",
+    "serving": "ServeWishes ServerBench bench_model serve_model",
     "supplies": "ModelRow PackRow benchmarks build_image describe_benchmark fetch_benchmark models pull_model "
     "test_model",
     "wiring": "lock_holder new_campaign open_archive replayer resume_campaign",
@@ -133,6 +135,9 @@ __all__ = [
     "PackRow",
     "Regression",
     "Scored",
+    "ServeWishes",
+    "ServerBench",
+    "bench_model",
     "benchmark_facts",
     "benchmark_schema",
     "benchmarks",
@@ -175,6 +180,7 @@ __all__ = [
     "score_predictions",
     "scorecards",
     "scores",
+    "serve_model",
     "test_editing",
     "test_model",
     "turns",

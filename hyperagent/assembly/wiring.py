@@ -68,7 +68,8 @@ class Wiring:
 
         self._stack = ExitStack()
         try:
-            self.client = self._stack.enter_context(model_client(config))
+            report = observer.message if observer is not None else None
+            self.client = self._stack.enter_context(model_client(config, report))
             runtime = Path(tempfile.mkdtemp(prefix="ha-"))
             self._stack.callback(shutil.rmtree, runtime, ignore_errors=True)
             runtime.chmod(0o755)
@@ -129,15 +130,22 @@ class Wiring:
 
 
 @contextmanager
-def model_client(config: Config) -> Iterator[ModelClient]:
-    """The model client of a campaign: local models, random edits, or any LiteLLM provider, by the model's prefix."""
+def model_client(config: Config, report: Callable[[str], None] | None = None) -> Iterator[ModelClient]:
+    """The model client of a campaign: local models, random edits, or any LiteLLM provider, by the model's prefix.
+
+    Args:
+        report: Is told of a model server that is started.
+    """
+    from hyperagent.assembly.serving import served_models
     from hyperagent.models import LiteLLMClient, LocalModels, PlantedClient, Prices, RoutingClient, UniformClient
 
     models = config.models
     prices = Prices(models.price_prompt, models.price_completion)
-    with LocalModels() as local:
+    with LocalModels() as local, served_models(report) as served:
         own = PricedClient(local, models.price_prompt, models.price_completion)
         routes: dict[str, ModelClient] = {"local": own, "random": UniformClient(), "planted": PlantedClient()}
+        for name in models.served:
+            routes[name] = PricedClient(served, models.price_prompt, models.price_completion)
         for name in config.models.fallback_models:
             if not name.startswith(("local/", "random/")):
                 routes[name] = LiteLLMClient("", prices)  # at its own provider, not at the first model's address

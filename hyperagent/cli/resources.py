@@ -10,6 +10,7 @@ import typer
 from hyperagent.cli.boundary import Guarded
 from hyperagent.cli.context import JsonOption, context_of
 from hyperagent.cli.output import columns, emit, progress, say, write
+from hyperagent.cli.serving import model_bench, model_serve
 from hyperagent.cli.starting import show_checks
 from hyperagent.errors import PrerequisiteError, UsageError
 from hyperagent.report.table import facts, size, table
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
         (
             "model",
             "Local models, and a test of any model.",
-            {"list": model_list, "pull": model_pull, "test": model_test},
+            {"list": model_list, "pull": model_pull, "test": model_test, "serve": model_serve, "bench": model_bench},
         ),
         (
             "sandbox",

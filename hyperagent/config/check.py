@@ -64,6 +64,8 @@ def _check_models(models: ModelsConfig, refuse: Refuse) -> None:
         ("models.mutation", models.mutation),
         ("models.evaluation", models.evaluation),
     ):
+        if value in models.served and not value.startswith("local/"):
+            raise refuse("models.serve", f"cannot serve {value!r}", "only local/NAME is served; see `model list`")
         if any(character.isspace() for character in value):
             raise refuse(key, f"is not a model string: {value!r}", "e.g. openai/NAME, ollama_chat/NAME, local/NAME")
 

@@ -17,6 +17,7 @@ from typing import Any, get_args, get_type_hints
 from hyperagent.config.check import check_combinations
 from hyperagent.config.lines import find_line
 from hyperagent.config.schema import Config
+from hyperagent.config.served import fold_served
 from hyperagent.errors import ConfigError
 from hyperagent.types import Json
 
@@ -62,6 +63,7 @@ def load_config(
     """
     text = _read(path) if path is not None else ""
     data = _parse(text, path)
+    fold_served(data, _Origin(str(path), text, {}).error)
     overrides: dict[str, str] = {}
     for key, value, label in [*_from_environment(environment or {}), *map(_split_setting, settings)]:
         _assign(data, key, value, label)

@@ -161,6 +161,13 @@ class ModelsConfig:
         "", "Another model for rewriting programs; empty = `model`. random/uniform draws edits without a model."
     )
     evaluation: str = option("", "Another model for solving tasks; empty = `model`.")
+    serve: str = option(
+        "",
+        "Serve a local/NAME model with `hyperagent model serve` for the time of the campaign: mutation, evaluation or "
+        "both (its GPU, else its CPU); empty = on the CPU, in a process that all jobs share. "
+        "[models.mutation] model = ..., serve = true says the same.",
+        choices=("", "mutation", "evaluation", "both"),
+    )
     editing: str = option(
         "auto",
         "How the seed's meta agent edits: tools (bash and editor), rewrite (one whole function), constrained (a typed "
@@ -184,6 +191,12 @@ class ModelsConfig:
         0.0, "US dollars per million prompt tokens, for models without a known price.", minimum=0
     )
     price_completion: float = option(0.0, "US dollars per million completion tokens, likewise.", minimum=0)
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The models that the campaign serves by itself."""
+        purposes = ("mutation", "evaluation") if self.serve == "both" else (self.serve,) if self.serve else ()
+        return tuple(dict.fromkeys(getattr(self, purpose) or self.model for purpose in purposes))
 
     @property
     def fallback_models(self) -> tuple[str, ...]:

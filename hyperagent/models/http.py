@@ -33,7 +33,20 @@ Responder = Callable[[str, str, bytes, int], Answer]
 """``(method, path, body, epoch) -> Answer``; ``epoch`` is the server's epoch in which the connection was accepted."""
 
 
-class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class Doorkeeper(socketserver.BaseServer):
+    """What a :class:`Handler` asks of its server. A server without epochs and without crowds is this one."""
+
+    responder: Responder
+
+    def epoch_of(self, connection: socket.socket) -> int:
+        return 0
+
+    def crowded(self) -> bool:
+        """Whether so many are connected that an answered connection should make room for another."""
+        return False
+
+
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer, Doorkeeper):
     """Serves ``responder`` at ``path`` until :meth:`stop`.
 
     An *epoch* separates one task's connections from the next one's: :meth:`new_epoch` closes every connection made so
@@ -50,7 +63,7 @@ class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._lock = threading.Lock()
         self._epoch = 0
         self._open: dict[socket.socket, int] = {}
-        super().__init__(str(path), _Handler)
+        super().__init__(str(path), Handler)
         os.chmod(path, mode)
         self.socket.setblocking(False)
         self._stopping = False
@@ -129,8 +142,10 @@ def _hang_up(connection: socket.socket) -> None:
         return
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: UnixServer
+class Handler(BaseHTTPRequestHandler):
+    """Takes requests apart and answers with what its server's responder makes of them."""
+
+    server: Doorkeeper
     protocol_version = "HTTP/1.1"
     server_version = "hyperagent"
     sys_version = ""

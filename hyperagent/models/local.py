@@ -24,6 +24,11 @@ _CRASH_LIMIT = 2
 _STOP_SECONDS = 5.0
 
 
+def default_threads() -> int:
+    """Processor threads of a model: half the processors, at least 2, at most 8."""
+    return min(8, max(2, (os.cpu_count() or 2) // 2))
+
+
 class LocalModels:
     """Client for ``local/NAME``. Starts the model process with the first call; :meth:`close` ends it.
 
@@ -38,7 +43,7 @@ class LocalModels:
 
     def __init__(self, directory: Path | None = None, threads: int = 0) -> None:
         self._directory = directory or model_directory()
-        self._threads = threads or min(8, max(2, (os.cpu_count() or 2) // 2))
+        self._threads = threads or default_threads()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._home: Path | None = None
@@ -66,7 +71,7 @@ class LocalModels:
             raise ModelLost(f"{request.model}: the model process died; it is started again") from None
         if status == 422:
             raise ModelUnavailable(f"{request.model}: {_message(body)}", hint=_pull_hint(name))
-        reply = _reply(request.model, body)
+        reply = reply_of(request.model, body)
         with self._lock:
             self._crashes = 0
         return reply
@@ -172,7 +177,7 @@ def _post(path: Path, body: bytes, timeout: float) -> tuple[int, Mapping[str, Js
         connection.close()
 
 
-def _reply(model: str, body: Mapping[str, Json]) -> ChatReply:
+def reply_of(model: str, body: Mapping[str, Json]) -> ChatReply:
     if "error" in body:
         code = body["error"].get("code")
         if code in ("invalid_request", "request_too_large") or (isinstance(code, int) and 400 <= code < 500):

@@ -35,6 +35,7 @@ VERBS = [
     "export",
 ]
 VERBS += ["compare", "benchmark list", "benchmark show", "benchmark fetch", "model list", "model pull", "model test"]
+VERBS += ["model serve", "model bench"]
 VERBS += ["regressions", "ensemble", "sandbox build", "sandbox doctor", "costs", "calls show", "calls export"]
 VERBS += ["benchmark init", "benchmark validate", "benchmark run", "benchmark score", "benchmark import"]
 SHOWING = [

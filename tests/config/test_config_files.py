@@ -85,6 +85,31 @@ def test_strings_in_settings_need_no_quotes(text: str, value: str) -> None:
     assert load_config(None, settings=[f"sandbox.image={text}"]).sandbox.image == value
 
 
+@pytest.mark.parametrize(
+    ("text", "serve", "served"),
+    [
+        ("", "", ()),
+        ("[models.mutation]\nserve = true\n", "mutation", ("local/auto",)),
+        ("[models.mutation]\nmodel = 'local/m'\nserve = true\n", "mutation", ("local/m",)),
+        ("[models.mutation]\nmodel = 'local/m'\n", "", ()),
+        ("[models.mutation]\nmodel = 'local/m'\nserve = false\n", "", ()),
+        ("[models.mutation]\nserve = true\n[models.evaluation]\nserve = true\n", "both", ("local/auto",)),
+        ("[models]\nserve = 'both'\nevaluation = 'local/e'\n", "both", ("local/auto", "local/e")),
+        ("[models]\nmodel = 'openai/x'\nmutation = {model = 'local/m', serve = true}\n", "mutation", ("local/m",)),
+    ],
+)
+def test_a_model_to_serve_is_a_table_or_a_key(tmp_path: Path, text: str, serve: str, served: tuple[str, ...]) -> None:
+    config = load(tmp_path, text)
+    assert (config.models.serve, config.models.served) == (serve, served)
+    assert from_json(to_json(config)) == config
+
+
+def test_a_configuration_from_before_serving_is_still_read() -> None:
+    stored = to_json(Config())
+    del stored["models"]["serve"]
+    assert from_json(stored) == Config()
+
+
 BAD_FILES = [
     ("[budget]\n\nvarants = 3\n", "c.toml:3: unknown key budget.varants", "budget.variants"),
     ("selection = 'best'\n", "c.toml:1: unknown key selection", "search.selection"),
@@ -111,6 +136,11 @@ BAD_FILES = [
     ("[models]\nmodel = ' '\n", "c.toml:2: models.model is empty", "local/auto"),
     ("[models]\nmodel = 'random/uniform'\n", "c.toml:2: models.model cannot be", "models.mutation"),
     ("[models]\nmutation = 'gpt 5'\n", "c.toml:2: models.mutation is not a model string", ""),
+    ("[models.mutation]\nserv = true\n", "c.toml:2: models.mutation.serv is not known", "model, serve"),
+    ("[models.mutation]\nserve = 1\n", "c.toml:2: models.mutation.serve must be true or false", ""),
+    ("[models.mutation]\nmodel = 3\n", "c.toml:2: models.mutation.model must be a model string", ""),
+    ("[models]\nserve = 'both'\n[models.mutation]\nserve = true\n", "c.toml:2: models.serve and models.mutation", ""),
+    ("[models]\nserve = 'mutation'\nmutation = 'a/b'\n", "c.toml:2: models.serve cannot serve 'a/b'", "local/NAME"),
     ("name = 'a/b'\n", "c.toml:1: name cannot name a campaign", ""),
     ("name = '..'\n", "c.toml:1: name cannot name a campaign", ""),
     ('[sandbox]\nimage = "a\\u001bb"\n', "c.toml:2: sandbox.image must be one line", ""),
