@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -57,17 +57,25 @@ class Wiring:
     Args:
         replay: Serve model calls from the record only.
         reuse: Let equal deterministic calls share one reply.
+        candidates: Adapters that can be used although they are not offered.
     """
 
     def __init__(
-        self, config: Config, archive: Archive, observer: Observer | None, *, replay: bool = False, reuse: bool = True
+        self,
+        config: Config,
+        archive: Archive,
+        observer: Observer | None,
+        *,
+        replay: bool = False,
+        reuse: bool = True,
+        candidates: Collection[str] = (),
     ) -> None:
         from hyperagent.engine.evaluate import Parts
         from hyperagent.models import LocalBroker
 
         self._stack = ExitStack()
         try:
-            self.client = self._stack.enter_context(model_client(config))
+            self.client = self._stack.enter_context(model_client(config, candidates))
             runtime = Path(tempfile.mkdtemp(prefix="ha-"))
             self._stack.callback(shutil.rmtree, runtime, ignore_errors=True)
             runtime.chmod(0o755)
@@ -128,13 +136,13 @@ class Wiring:
 
 
 @contextmanager
-def model_client(config: Config) -> Iterator[ModelClient]:
+def model_client(config: Config, candidates: Collection[str] = ()) -> Iterator[ModelClient]:
     """The model client of a campaign: local models, random edits, or any LiteLLM provider, by the model's prefix."""
     from hyperagent.models import LiteLLMClient, LocalModels, Prices, RoutingClient, UniformClient
 
     models = config.models
     prices = Prices(models.price_prompt, models.price_completion)
-    with LocalModels() as local:
+    with LocalModels(candidates=candidates) as local:
         own = PricedClient(local, models.price_prompt, models.price_completion)
         routes: dict[str, ModelClient] = {"local": own, "random": UniformClient()}
         for name in config.models.fallback_models:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperagent import __version__
-from hyperagent.cli import benching, campaigns, checking, costs, looking, resources, starting
+from hyperagent.cli import benching, campaigns, checking, costs, distilling, looking, resources, starting
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
 
@@ -34,6 +34,7 @@ costs.register(app)
 checking.register(app)
 benching.register(app)
 resources.register(app)
+distilling.register(app)
 
 
 def _version(wanted: bool) -> None:
