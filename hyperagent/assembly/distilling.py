@@ -1,4 +1,4 @@
-"""``hyperagent distil``: campaigns in; an adapter of a local model out, its control beside it, both compared with the base."""
+"""``hyperagent distil``: campaigns in; out come an adapter of a local model and its control, compared with the base."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class DistilPlan:
     """What would be done, computed without a model.
 
     Attributes:
-        mutations: Scored mutations found; ``own`` of them made by a reply, ``improved`` of these better than the parent.
+        mutations: Scored mutations found; ``own`` of them made by a reply, ``improved`` of these did.
         sets: Role -> training pairs; ``names``: role -> the adapter's name.
         parents: Different parents; ``held_out``: one mutation of each that is held out.
     """
@@ -132,11 +132,8 @@ def plan_distil(archive: Archive, references: Sequence[str], options: DistilOpti
             f"only {few} of {len(train)} mutations are edits of a model's that improved; {FEWEST_PAIRS} are needed",
             hint="name more campaigns, or a smaller --held-out",
         )
-    names: dict[Role, str] = {
-        role: adapter_name(base.name, "adapter", _facts(sets["adapter"], options)) for role in sets
-    }
-    if options.control:
-        names["control"] += "-control"
+    facts = {"training_set": digest_of(sets["adapter"]), "settings": dataclasses.asdict(options.settings)}
+    names: dict[Role, str] = {role: adapter_name(base.name, role, facts) for role in sets}
     return DistilPlan(
         options=options,
         config=config,
@@ -149,10 +146,6 @@ def plan_distil(archive: Archive, references: Sequence[str], options: DistilOpti
         sets=sets,
         names=names,
     )
-
-
-def _facts(pairs: Sequence[Pair], options: DistilOptions) -> dict[str, Json]:
-    return {"training_set": digest_of(pairs), "settings": dataclasses.asdict(options.settings)}
 
 
 def _common_config(campaigns: Sequence[Campaign]) -> Config:
@@ -191,8 +184,7 @@ def distil(archive: Archive, plan: DistilPlan, observer: Observer, report: Repor
         comparisons += [compare(arms["base"], arms["control"]), compare(arms["control"], arms["adapter"])]
     offered, why = verdict(comparisons[0], len(plan.held_out))
     evaluation = _evaluation(plan, arms, comparisons)
-    directory = None
-    adapter = replace(read_adapter(plan.names["adapter"], directory), evaluation=evaluation)
+    adapter = replace(read_adapter(plan.names["adapter"]), evaluation=evaluation)
     insisted = adapter.offered and not offered  # somebody did, before: evaluating again does not take it away
     adapter = replace(adapter, offered=offered or insisted, why=adapter.why if insisted else why)
     write_manifest(adapter)

@@ -1,4 +1,4 @@
-"""Do an adapter's proposals improve more often than the base model's? Shares, their difference, and what follows from it."""
+"""Do an adapter's proposals improve more often than the base model's? Shares, their difference, and what follows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hyperagent.evaluation.statistics import Resamples, mcnemar
 from hyperagent.types import Interval, PairedTest
 
 FEWEST_PARENTS = 10
-"""Below some ten groups a cluster bootstrap is too narrow to decide anything (see ``evaluation.statistics.Resamples``)."""
+"""On fewer groups a cluster bootstrap is too narrow to decide anything (see ``evaluation.statistics.Resamples``)."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,8 @@ def compare(first: Arm, second: Arm) -> Comparison:
 def verdict(comparison: Comparison, parents: int) -> tuple[bool, str]:
     """Whether the adapter is offered, and why, or why not: only an interval above 0 counts, on enough parents."""
     gain = comparison.difference
-    said = (
-        f"{gain.estimate:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] of its proposals improve, against the base model's"
-    )
+    interval = f"{gain.estimate:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+    said = f"{interval} in the share of proposals that improve, against the base model's"
     if parents < FEWEST_PARENTS:
         return False, f"{said}; on {parents} held-out parents that says nothing, {FEWEST_PARENTS} are needed"
     if gain.low > 0:

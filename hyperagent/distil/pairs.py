@@ -1,7 +1,7 @@
 """Which recorded mutations a model is trained on, and which parents it is judged on. Pure: no archive, no model.
 
 What a pair holds is what the meta agent sent and got in one recorded call, and nothing else: such a call is made in a
-sandbox that holds train evidence only. Of validation results one bit enters, whether the mutation improved on its parent.
+sandbox that holds train evidence only. Of validation results one bit enters: did the mutation improve on its parent?
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Pair:
 def made_edit(reply: str, summary: str) -> str:
     """The edit of a reply as one line of JSON where the meta agent's summary says that this edit was made; else empty.
 
-    Recorded replies differ in white space only by the model's whim, and prompts show edits on one line: so is it learnt.
+    One line, because prompts show edits on one line, and white space is nothing to learn.
     """
     try:
         edit = json.loads(reply)
@@ -89,8 +89,9 @@ def _draw(seed: int, text: str) -> bytes:
 def training_pairs(mutations: Sequence[Mutation]) -> list[Pair]:
     """The pairs of mutations that improved, each once.
 
-    Imitating what worked and nothing else (rejection sampling: Zelikman et al. 2022, arXiv 2203.14465). Weights by the size of
-    the gain would let more of the validation results in than their sign, and sizes on some tens of tasks are mostly noise.
+    Imitating what worked and nothing else (rejection sampling: Zelikman et al. 2022, arXiv 2203.14465). Weights by the
+    size of the gain would let in more of the validation results than their sign, and on some tens of tasks sizes are
+    mostly noise.
     """
     found = {_key(pair): pair for one in mutations if one.improved and one.reply and (pair := _pair(one))}
     return list(found.values())

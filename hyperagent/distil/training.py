@@ -1,7 +1,7 @@
 """LoRA fine-tuning of a local model, and the file from which llama.cpp takes the result.
 
 Low-rank adaptation: a frozen weight W becomes W + (alpha / rank)·B·A (Hu et al. 2021, arXiv 2106.09685). Only the upper
-layers are adapted, so the frozen lower ones are run once per example, not once per step: on a CPU that is most of the cost.
+layers are adapted, so the frozen lower ones are run once per example, not once per step: most of the cost on a CPU.
 The one user of torch, transformers, peft and gguf; they are loaded when a :class:`Trainer` is made.
 """
 
@@ -24,8 +24,8 @@ ACCUMULATED = 4
 GRADIENT_NORM = 1.0
 TARGETS = {"v_proj": "attn_v", "o_proj": "attn_output", "gate_proj": "ffn_gate", "up_proj": "ffn_up",
            "down_proj": "ffn_down"}  # fmt: skip
-"""Adapted weights -> their names in GGUF. Queries and keys are left out: GGUF stores their rows in another order for some
-architectures (rotary positions in pairs), and an adapter that is silently permuted would be worse than none."""
+"""Adapted weights -> their names in GGUF. Queries and keys are left out: for some architectures GGUF stores their rows
+in another order (rotary positions in pairs), and an adapter that is silently permuted would be worse than none."""
 
 Report = Callable[[int, int], None]
 """Told (examples done, examples in all)."""
@@ -200,7 +200,7 @@ def encode(tokenizer: Any, pair: Pair) -> tuple[list[int], list[int]]:
 
 
 def write_adapter(file: Path, architecture: str, alpha: float, tensors: dict[str, Any]) -> None:
-    """Write an adapter as llama.cpp reads it (``lora_a``: rank x in, ``lora_b``: out x rank; llama.cpp, llama-adapter.cpp)."""
+    """Write an adapter as llama.cpp reads it (``llama-adapter.cpp``): ``lora_a`` rank x in, ``lora_b`` out x rank."""
     import gguf
 
     partial = file.with_suffix(".partial")
@@ -218,7 +218,7 @@ def write_adapter(file: Path, architecture: str, alpha: float, tensors: dict[str
 
 
 def _tensors(adapted: Any, first: int) -> dict[str, Any]:
-    """GGUF name -> array of every trained matrix; layers are counted from 0 in the cut model, from ``first`` in the whole."""
+    """GGUF name -> array of every trained matrix; layer 0 of the cut model is layer ``first`` of the whole."""
     found = {}
     for name, weight in adapted.named_parameters():
         if not weight.requires_grad:
@@ -243,6 +243,7 @@ def _torch() -> Any:
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is read from files at hand
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # progress is told by the caller
     try:
         import accelerate  # noqa: F401 - what transformers loads weights with; missing, it fails late and obscurely
         import gguf  # noqa: F401

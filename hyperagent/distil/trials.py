@@ -1,5 +1,5 @@
-"""Proposals for held-out parents, made as a campaign makes them: the parent's own meta agent in a sandbox, the broker, the
-evaluation. Every model's trials are a campaign of their own in the archive, so they are recorded, resumed and replayed alike.
+"""Proposals for held-out parents, made as a campaign makes them: the parent's own meta agent in a sandbox, the broker,
+the evaluation. Every model's trials are a campaign of their own in the archive: recorded, resumed and replayed alike.
 """
 
 from __future__ import annotations
