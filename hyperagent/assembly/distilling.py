@@ -15,7 +15,7 @@ from hyperagent.config import BenchmarkConfig, Config, to_json
 from hyperagent.distil.compare import Arm, Comparison, compare, summarise, verdict
 from hyperagent.distil.history import first_children, read_history
 from hyperagent.distil.pairs import Mutation, Pair, digest_of, shuffled, split_by_parent, training_pairs
-from hyperagent.distil.training import Settings, Trainer
+from hyperagent.distil.training import Settings, Trainer, training_libraries
 from hyperagent.errors import HyperagentError, ModelUnavailable, UsageError
 from hyperagent.models.adapters import (
     WEIGHTS,
@@ -217,6 +217,7 @@ def _train(plan: DistilPlan, observer: Observer, report: Report) -> dict[str, Se
     if not missing:
         observer.message("trained already")
         return {}
+    training_libraries()  # before anything is read: what is missing shows at once
     base, weights = known_model(plan.base), model_path(plan.base)
     if not weights.is_file() or file_sha256(weights) != base.sha256:
         raise ModelUnavailable(
@@ -285,6 +286,7 @@ def _arms(
             wiring.parts = parts
             wiring.preflight()
             campaign = _campaign(archive, parts.config, plan, role)
+            before = len(archive.variants(campaign.id))
             trials = Trials(parts, _meter(archive, campaign, parts.config), campaign, plan.held_out)
             try:
                 found = trials.run(plan.options.proposals, _telling(report, f"proposals of the {role}"))
@@ -293,7 +295,7 @@ def _arms(
                 archive.set_campaign_state(campaign.id, state, str(error)[:300])
                 raise
             arms[role] = summarise(role, model, found)
-            if campaign.state != "finished":
+            if campaign.state != "finished" or len(found) > before:
                 payload = {"model": model, "improved": dataclasses.asdict(arms[role].improved)}
                 archive.append_event(campaign.id, EVALUATED, payload)
                 archive.set_campaign_state(campaign.id, "finished")
@@ -320,7 +322,6 @@ def _campaign(archive: Archive, config: Config, plan: DistilPlan, role: str) -> 
         "role": role,
         "model": config.models.mutation,
         "parents": [one.variant for one in plan.held_out],
-        "proposals": options.proposals,
         "tasks": options.tasks,
         "training_set": digest_of(plan.sets["control" if role == "control" else "adapter"]),
         "campaigns": list(plan.campaigns),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class Trainer:
     """
 
     def __init__(self, weights: Path, settings: Settings) -> None:
-        self._torch = _torch()
+        self._torch = training_libraries()
         self._settings = settings
         self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
         self._tokenizer, model = _load(weights)
@@ -106,7 +107,7 @@ class Upper:
     """
 
     def __init__(self, model: Any, layers: int) -> None:
-        self._torch = _torch()
+        self._torch = training_libraries()
         self._model = model.eval().requires_grad_(False)
         self._all = model.model.layers
         self._first = max(0, len(self._all) - layers)
@@ -147,7 +148,9 @@ class Upper:
         lora = peft.LoraConfig(
             r=settings.rank, lora_alpha=settings.alpha, target_modules=list(TARGETS), task_type="CAUSAL_LM"
         )
-        adapted = peft.get_peft_model(model, lora)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft's own use of what transformers will rename
+            adapted = peft.get_peft_model(model, lora)
         try:
             losses = self._epochs(adapted, examples, settings, report)
             return losses, _tensors(adapted, self._first)
@@ -235,7 +238,7 @@ def _hashable(pair: Pair) -> Any:
     return tuple((m["role"], m["content"]) for m in pair.messages), pair.reply
 
 
-def _torch() -> Any:
+def training_libraries() -> Any:
     """The training libraries, all or none.
 
     Raises:

@@ -25,8 +25,8 @@ class Trials:
 
     Args:
         parts: Their config names the model as ``models.mutation``.
-        campaign: Where the trials are entered: step ``1 + parent x proposals + number``. Its random seed makes the
-            same step of two campaigns draw the same.
+        campaign: Where the trials are entered: step ``1 + number x parents + parent``, so that more proposals asked
+            for later are added to those there are. Its random seed makes the same step of two campaigns draw the same.
         parents: One recorded mutation of each held-out parent: its evidence is what all proposals are made from.
     """
 
@@ -46,9 +46,9 @@ class Trials:
         """
         known = {variant.step: variant for variant in self._archive.variants(self._campaign.id)}
         trials, total = [], len(self._parents) * proposals
-        for index, source in enumerate(self._parents):
-            for number in range(proposals):
-                step = 1 + index * proposals + number
+        for number in range(proposals):
+            for index, source in enumerate(self._parents):
+                step = 1 + number * len(self._parents) + index
                 variant = known.get(step) or self._archive.start_step(
                     self._campaign.id, step, source.parent, {"proposal": number}
                 )

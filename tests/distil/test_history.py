@@ -59,14 +59,16 @@ def test_trials_are_recorded_scored_and_taken_up_again(scene):
 
     trials = run(2)
     assert [(t.proposal, t.own, t.improved) for t in trials] == [
-        (0, True, True), (1, True, False), (0, False, False), (1, True, True),
+        (0, True, True), (0, True, False), (1, False, False), (1, True, True),
     ]  # fmt: skip
-    assert [t.gain for t in trials] == [0.5, -0.125, 0.25, 0.25]  # drawn by the program, so not to the model's credit
+    assert [t.gain for t in trials] == [0.5, -0.25, 0.375, 0.25]  # drawn by the program, so not to the model's credit
     assert trials[3].status == "duplicate"  # the third proposal's program again
     assert scene.asked == ["scripted/better"] * 4
     assert {v.parent for v in scene.archive.variants(campaign.id)} == {one.parent for one in parents}
     assert run(2) == trials
     assert len(scene.asked) == 4  # nothing is asked twice
+    assert run(3)[:4] == trials  # more of them are added to those there are
+    assert len(scene.asked) == 6
 
 
 def test_equal_steps_of_two_campaigns_get_equal_seeds_and_evidence(scene):
