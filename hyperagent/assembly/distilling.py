@@ -362,6 +362,14 @@ def adapters() -> Sequence[Adapter]:
     return list_adapters()
 
 
+def training_set_of(model: str) -> str:
+    """Hash of what an adapter (``local/NAME+adapter``) was trained on; empty where its manifest is not here."""
+    try:
+        return read_adapter(model.removeprefix("local/")).training_set
+    except HyperagentError:
+        return ""
+
+
 def offer_adapter(name: str) -> Adapter:
     """Offer an adapter that was not shown to be better; its manifest keeps saying so.
 

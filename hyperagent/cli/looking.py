@@ -157,6 +157,7 @@ def show(ctx: typer.Context, variant: VariantArgument, json: JsonOption = False,
                 ("generation", str(found.generation)),
                 ("says", clean(found.summary, 1000)),
                 ("mutation", f"{duration(found.seconds)}, {spending(details['mutation_spend'])}" if found.step else ""),
+                ("made by", ", ".join(_made_by(model) for model in details["mutation_models"])),
                 ("evaluation", spending(details["evaluation_spend"])),
                 ("commit", found.commit),
                 ("tree", found.tree),
@@ -175,7 +176,10 @@ def _details(context: Context, archive: Archive, variant: Variant) -> dict[str, 
     family = archive.variants(campaign.id)
     parent = next((one for one in family if one.id == variant.parent), None)
     spends = {"mutate": Spend(), "evaluate": Spend()}
+    mutation_models = set()
     for call in archive.calls(variant=variant.id):
+        if call.purpose == "mutate":
+            mutation_models.add(call.model)
         if call.purpose in spends:
             used = Spend(0, 1) if call.cached else Spend(1, 0, call.prompt_tokens, call.completion_tokens, call.cost)
             spends[call.purpose] += used
@@ -192,11 +196,22 @@ def _details(context: Context, archive: Archive, variant: Variant) -> dict[str, 
         "parent": label(campaign, parent) if parent else None,
         "children": [f"{one.step}:{short(one.id)}" for one in family if one.parent == variant.id],
         "mutation_spend": spends["mutate"],
+        "mutation_models": sorted(mutation_models),
         "evaluation_spend": spends["evaluate"],
         "files": sorted(archive.read_tree(variant.commit)) if variant.commit else [],
         "evaluations": evaluations,
         "metrics": _metrics(context, archive, variant) if evaluations else {},
     }
+
+
+def _made_by(model: str) -> str:
+    """A model's name; of an adapter also what it was trained on, where its manifest is here."""
+    if not (model.startswith("local/") and "+" in model):
+        return clean(model, 100)
+    from hyperagent.assembly.distilling import training_set_of
+
+    found = training_set_of(model)
+    return clean(model, 100) + (f" (adapter; training set {clean(found[:16], 16)})" if found else " (adapter)")
 
 
 def _metrics(context: Context, archive: Archive, variant: Variant) -> Mapping[str, Scorecard]:
