@@ -99,7 +99,6 @@ class DistilReport:
     arms: tuple[Arm, ...]
     comparisons: tuple[Comparison, ...]
     losses: Mapping[str, Sequence[float]]
-    seconds: float
 
 
 def plan_distil(archive: Archive, references: Sequence[str], options: DistilOptions) -> DistilPlan:
@@ -165,18 +164,20 @@ def _common_config(campaigns: Sequence[Campaign]) -> Config:
     return configs[0]
 
 
-def distil(archive: Archive, plan: DistilPlan, observer: Observer, report: Report) -> DistilReport:
-    """Train what is not trained yet, evaluate what is not evaluated yet, and offer the adapter if it is better.
+def judge_adapters(
+    archive: Archive, plan: DistilPlan, losses: Mapping[str, Sequence[float]], observer: Observer, report: Report
+) -> DistilReport:
+    """Evaluate what is not evaluated yet, and offer the adapter if it is better than its base model.
 
-    Interrupted at any point it is run again with the same words: finished training and finished proposals are kept.
+    Interrupted at any point it is called again with the same plan: finished proposals are kept.
+
+    Args:
+        archive: Open for writing.
+        losses: What :func:`train_adapters` returned.
 
     Raises:
-        PrerequisiteError: The packages for training are missing.
-        ModelUnavailable: The base model's weights are missing or cannot be loaded.
         EvaluationsLost, BudgetReached: See :meth:`hyperagent.distil.trials.Trials.run`.
     """
-    started = time.monotonic()
-    losses = _train(plan, observer, report)
     models = {"base": plan.base, **plan.names}
     arms = _arms(archive, plan, models, observer, report)
     comparisons = [compare(arms["base"], arms["adapter"])]
@@ -192,7 +193,7 @@ def distil(archive: Archive, plan: DistilPlan, observer: Observer, report: Repor
     if control is not None:
         control = replace(control, evaluation=evaluation, why="the control: trained on shuffled gains")
         write_manifest(control)
-    return DistilReport(adapter, control, tuple(arms.values()), tuple(comparisons), losses, time.monotonic() - started)
+    return DistilReport(adapter, control, tuple(arms.values()), tuple(comparisons), losses)
 
 
 def _evaluation(plan: DistilPlan, arms: Mapping[str, Arm], comparisons: Sequence[Comparison]) -> dict[str, Json]:
@@ -209,8 +210,13 @@ def _evaluation(plan: DistilPlan, arms: Mapping[str, Arm], comparisons: Sequence
 # -- training ------------------------------------------------------------------------------------
 
 
-def _train(plan: DistilPlan, observer: Observer, report: Report) -> dict[str, Sequence[float]]:
-    """Train the adapters that are not here yet; role -> losses."""
+def train_adapters(plan: DistilPlan, observer: Observer, report: Report) -> dict[str, Sequence[float]]:
+    """Train the adapters that are not here yet; role -> mean loss of each epoch. Needs no archive.
+
+    Raises:
+        PrerequisiteError: The packages for training are missing.
+        ModelUnavailable: The base model's weights are missing or cannot be loaded.
+    """
     from hyperagent.models import known_model, model_path
 
     missing = [role for role in plan.sets if not _is_trained(plan.names[role])]

@@ -77,19 +77,23 @@ def distil(
     settings = work.Settings(epochs, rank, learning_rate, layers, seed)
     options = work.DistilOptions(model, settings, held_out, proposals, tasks, control)
     context = context_of(ctx)
-    with context.archive(archive, write=not dry_run) as home:
+    with context.archive(archive) as home:
         plan = work.plan_distil(home, campaigns, options)
-        if dry_run:
-            _show_plan(plan, json)
-            return
-        if not yes and sys.stdin.isatty():
-            _show_plan(plan, False)
-            typer.confirm("Train and evaluate?", abort=True, err=True)
-        found = work.distil(home, plan, PlainObserver(), _counter())
+    if dry_run:
+        _show_plan(plan, json)
+        return
+    if not yes and sys.stdin.isatty():
+        _show_plan(plan, False)
+        typer.confirm("Train and evaluate?", abort=True, err=True)
+    observer, report, started = PlainObserver(), _counter(), time.monotonic()
+    losses = work.train_adapters(plan, observer, report)
+    with context.archive(archive, write=True) as home:  # only now: while it trains, campaigns can go on
+        found = work.judge_adapters(home, plan, losses, observer, report)
     if json:
         emit(plan=_plan_record(plan), report=found)
     else:
         _show_report(found)
+    say(f"took {duration(time.monotonic() - started)}; the proposals are campaigns of their own: `hyperagent ls`")
 
 
 def _counter() -> Callable[[str, int, int], None]:
@@ -158,7 +162,6 @@ def _show_report(found: DistilReport) -> None:
         )
     lines += ["", *_verdict(found.adapter)]
     write(lines)
-    say(f"took {duration(found.seconds)}; the proposals are campaigns of their own: `hyperagent ls`")
 
 
 def _verdict(adapter: Adapter) -> list[str]:
