@@ -1,4 +1,4 @@
-"""From trained adapters to the offer: every model's proposals, the comparison, the manifests; taken up where it broke off."""
+"""From trained adapters to the offer: proposals of every model, comparison, manifests; taken up where it broke off."""
 
 from __future__ import annotations
 

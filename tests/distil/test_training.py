@@ -10,7 +10,7 @@ from hyperagent.distil.pairs import Pair
 from hyperagent.distil.training import Settings, Upper, encode, training_libraries, write_adapter
 from hyperagent.errors import PrerequisiteError
 
-SETTINGS = Settings(epochs=6, rank=4, learning_rate=0.02, layers=2, seed=3)
+SETTINGS = Settings(epochs=30, rank=4, learning_rate=0.05, layers=2, seed=3)
 EXAMPLES = [([5, 6, 7, 8], [9, 10, 2]), ([5, 6, 8, 7], [11, 10, 2]), ([1, 6, 8, 7], [12, 2])]
 
 
@@ -77,15 +77,15 @@ def test_it_learns_the_same_each_time_and_leaves_the_base_alone(model, torch):
     told: list[tuple[int, int]] = []
     losses, tensors = upper.fit(examples, SETTINGS, lambda done, total: told.append((done, total)))
     again, others = upper.fit(examples, SETTINGS)
-    assert losses[-1] < 0.9 * losses[0]
-    assert told[-1] == (18, 18)
+    assert losses[-1] < 0.8 * losses[0]
+    assert told[-1] == (90, 90)
     assert losses == again
     assert all((tensors[name] == others[name]).all() for name in tensors)
     after = model.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert model.config.num_hidden_layers == 4
-    assert upper.fit(examples, Settings(6, 4, 0.02, 2, 4))[0] != losses
+    assert upper.fit(examples, Settings(30, 4, 0.05, 2, 4))[0] != losses
 
 
 def test_the_file_names_the_layers_of_the_whole_model(model, tmp_path):
