@@ -15,7 +15,8 @@ from hyperagent.config import BenchmarkConfig, Config, to_json
 from hyperagent.distil.compare import Arm, Comparison, compare, summarise, verdict
 from hyperagent.distil.history import first_children, read_history
 from hyperagent.distil.pairs import Mutation, Pair, digest_of, shuffled, split_by_parent, training_pairs
-from hyperagent.distil.training import Settings, Trainer, training_libraries
+from hyperagent.distil.training import Settings as Settings  # what DistilOptions takes
+from hyperagent.distil.training import Trainer, training_libraries
 from hyperagent.errors import HyperagentError, ModelUnavailable, UsageError
 from hyperagent.models.adapters import (
     WEIGHTS,
@@ -178,7 +179,7 @@ def judge_adapters(
     Raises:
         EvaluationsLost, BudgetReached: See :meth:`hyperagent.distil.trials.Trials.run`.
     """
-    models = {"base": plan.base, **plan.names}
+    models = {"base": plan.base, **{str(role): name for role, name in plan.names.items()}}
     arms = _arms(archive, plan, models, observer, report)
     comparisons = [compare(arms["base"], arms["adapter"])]
     if "control" in arms:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -98,16 +97,16 @@ def distil(
 
 def _counter() -> Callable[[str, int, int], None]:
     """Progress on stderr: rewritten in place on a terminal, else a line every few seconds."""
-    last, lock = [0.0, ""], threading.Lock()
+    said, about = 0.0, ""
 
     def report(what: str, done: int, total: int) -> None:
-        with lock:
-            terminal, now = sys.stderr.isatty(), time.monotonic()
-            if terminal:
-                print(f"\r\x1b[K{what} {done}/{total}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
-            elif done >= total or what != last[1] or now - float(last[0]) >= _SECONDS:
-                say(f"{what} {done}/{total}")
-                last[:] = [now, what]
+        nonlocal said, about
+        now = time.monotonic()
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{what} {done}/{total}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+        elif done >= total or what != about or now - said >= _SECONDS:
+            say(f"{what} {done}/{total}")
+            said, about = now, what
 
     return report
 
