@@ -98,8 +98,10 @@ class Trials:
 
     def _trial(self, source: Mutation, number: int, variant: Variant) -> Trial:
         archive = self._archive
-        scored = variant.reason if variant.status == "duplicate" else variant.id
-        gain = paired_gain(outcome_scores(archive, source.parent), outcome_scores(archive, scored))
+        scored = variant
+        while scored.status == "duplicate":  # of one that may be a duplicate itself; each is of an earlier one
+            scored = archive.variant(scored.reason)
+        gain = paired_gain(outcome_scores(archive, source.parent), outcome_scores(archive, scored.id))
         call = last_calls(archive.calls(variant=variant.id)).get(variant.id)
         conversation = conversation_of(archive, call) if call else None
         own = bool(conversation and made_edit(conversation[1], archive.variant(variant.id).summary))

@@ -71,6 +71,18 @@ def test_trials_are_recorded_scored_and_taken_up_again(scene):
     assert len(scene.asked) == 6
 
 
+def test_a_program_that_was_evaluated_before_is_not_evaluated_again(scene):
+    parents = read_history(scene.archive, scene.history([5, 6]).id)
+    config = scene.config("scripted/same")
+    campaign = scene.archive.create_campaign("trials", 1, to_json(config))
+    scene.replies = [6]  # the second child of the history, four times
+    meter = CampaignMeter(Caps(), scene.archive.spend(campaign.id))
+    trials = Trials(scene.parts(config), meter, campaign, parents).run(2)
+    assert [t.gain for t in trials] == [0.25, 0.125, 0.25, 0.125]
+    assert {t.status for t in trials} == {"duplicate"}
+    assert not any(scene.archive.evaluations(t.variant) for t in trials)
+
+
 def test_equal_steps_of_two_campaigns_get_equal_seeds_and_evidence(scene):
     parents = read_history(scene.archive, scene.history([5]).id)
     requests = []
