@@ -15,8 +15,7 @@ from hyperagent.config import BenchmarkConfig, Config, to_json
 from hyperagent.distil.compare import Arm, Comparison, compare, summarise, verdict
 from hyperagent.distil.history import first_children, read_history
 from hyperagent.distil.pairs import Mutation, Pair, digest_of, shuffled, split_by_parent, training_pairs
-from hyperagent.distil.training import Settings as Settings  # what DistilOptions takes
-from hyperagent.distil.training import Trainer, training_libraries
+from hyperagent.distil.training import Settings, Trainer, training_libraries
 from hyperagent.errors import HyperagentError, ModelUnavailable, UsageError
 from hyperagent.models.adapters import (
     WEIGHTS,
@@ -35,6 +34,20 @@ from hyperagent.types import Campaign, CampaignState, Caps, Json
 
 if TYPE_CHECKING:
     from hyperagent.engine.budget import CampaignMeter
+
+__all__ = [
+    "Adapter",
+    "DistilOptions",
+    "DistilPlan",
+    "DistilReport",
+    "Settings",
+    "adapters",
+    "judge_adapters",
+    "offer_adapter",
+    "plan_distil",
+    "train_adapters",
+    "training_set_of",
+]
 
 FEWEST_PAIRS = 8
 STARTED = "distil_started"

@@ -18,8 +18,7 @@ from hyperagent.report.table import duration, facts, moment, table
 from hyperagent.report.text import clean
 
 if TYPE_CHECKING:
-    from hyperagent.assembly.distilling import DistilPlan, DistilReport
-    from hyperagent.models.adapters import Adapter
+    from hyperagent.assembly.distilling import Adapter, DistilPlan, DistilReport
     from hyperagent.types import Interval
 
 _SECONDS = 5.0
