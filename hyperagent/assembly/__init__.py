@@ -2,8 +2,8 @@
 
 ``wiring`` builds campaigns and replays, ``benching`` runs and ``scoring`` scores benchmarks without one, ``packs`` is
 about packs themselves, ``reports`` reads scores back, ``costs`` adds up and hands out recorded model calls, ``checks``
-looks at the machine. Heavy imports (Docker, SQLAlchemy) happen inside the functions that need them, so that
-``hyperagent --help`` answers at once.
+looks at the machine, ``distilling`` trains and judges adapters of local models. Heavy imports (Docker, SQLAlchemy)
+happen inside the functions that need them, so that ``hyperagent --help`` answers at once.
 """
 
 from hyperagent.assembly.benching import BenchmarkRun, BenchmarkRunner

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from hyperagent.archive import open_archive
 from hyperagent.cli import app
-from hyperagent.config import Config, to_json
+from hyperagent.config import Config, ModelsConfig, to_json
 from hyperagent.models import known_model
 from hyperagent.models.adapters import WEIGHTS, Adapter, adapter_folder, read_adapter, write_manifest
 from hyperagent.types import CallKey, ModelCall, Outcome, SandboxInfo
@@ -51,16 +52,21 @@ def make_history(archive, name="past", parents=10, mutations=20, config=None):
     return archive.set_campaign_state(campaign.id, "finished")
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HYPERAGENT_MODELS", str(tmp_path / "models"))
-    with open_archive(tmp_path / "archive", write=True, create=True) as archive:
+@pytest.fixture(scope="module")
+def past(tmp_path_factory):
+    """Made once: nothing here writes to it."""
+    path = tmp_path_factory.mktemp("history") / "archive"
+    other = replace(Config(), models=ModelsConfig(evaluation="local/qwen2.5-coder-0.5b"))
+    with open_archive(path, write=True, create=True) as archive:
         make_history(archive)
-        other = Config()
-        make_history(
-            archive, "other", 2, 4, type(other)(models=type(other.models)(evaluation="local/qwen2.5-coder-0.5b"))
-        )
-    return tmp_path / "archive"
+        make_history(archive, "other", 2, 4, other)
+    return path
+
+
+@pytest.fixture
+def home(past, tmp_path, monkeypatch):
+    monkeypatch.setenv("HYPERAGENT_MODELS", str(tmp_path / "models"))
+    return past
 
 
 def call(home, *words):
