@@ -29,7 +29,8 @@ BASE = {"protocols", "config", "types", "errors"}
 FLOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"assembly", "report"} | BASE,
-    "assembly": {"engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
+    "assembly": {"distil", "engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
+    "distil": {"engine", "evaluation"} | BASE,
     "engine": {"evaluation"} | BASE,
     "evaluation": BASE,
     "sandbox": BASE,
@@ -52,9 +53,11 @@ ONLY_USERS = {
     "docker": r"hyperagent/sandbox/",
     "litellm": r"hyperagent/models/client\.py",
     "xllamacpp": r"hyperagent/models/",
-    "torch": r"hyperagent/models/",
-    "transformers": r"hyperagent/models/",
+    "torch": r"hyperagent/(models/serving/torch_engine|distil/training)\.py",
+    "transformers": r"hyperagent/(models/serving/torch_engine|distil/training)\.py",
     "llguidance": r"hyperagent/models/serving/torch_engine\.py",
+    "peft": r"hyperagent/distil/training\.py",
+    "gguf": r"hyperagent/(models/serving/torch_engine|distil/training)\.py",
     "sqlalchemy": r"hyperagent/archive/(schema|tables|store)\.py",
     "git": r"hyperagent/archive/lineage\.py",
     "gitdb": r"hyperagent/archive/lineage\.py",
@@ -65,6 +68,8 @@ MAY_PRINT = {"cli", "seed", "runtime"}
 STDLIB_ONLY: dict[str, set[str]] = {"seed": set(), "runtime": set(), "examining": {"examiner"}}
 """Room -> what it imports beside the standard library: an examiner is the pack's, put beside these files."""
 MOST_LINES = 450
+ONE_PAGE = {"hyperagent/protocols.py": 520}
+"""Every seam is meant to stand on this one page."""
 UNFINISHED_WORD = "TO" + "DO"  # cut, so that this file passes its own rule
 UNFINISHED = re.compile(rf"\b({UNFINISHED_WORD}|FIX{'ME'})\b")
 HEAVY = ("litellm", "sqlalchemy", "docker", "git", "numpy", "xllamacpp", "torch", "transformers")
@@ -225,7 +230,7 @@ def _comments(file: Source) -> Mapping[int, str]:
 
 def long_files(files: list[Source]) -> Iterator[str]:
     for file in files:
-        if len(file.lines) > MOST_LINES:
+        if len(file.lines) > ONE_PAGE.get(file.where, MOST_LINES):
             yield f"{file.where}: {len(file.lines)} lines; does it hold more than one purpose?"
 
 

@@ -2,9 +2,9 @@
 
 ``wiring`` builds campaigns and replays, ``benching`` runs and ``scoring`` scores benchmarks without one, ``packs`` is
 about packs themselves, ``reports`` reads scores back, ``costs`` adds up and hands out recorded model calls, ``checks``
-looks at the machine. Heavy imports (Docker, SQLAlchemy) happen inside the functions that need them, so that
-``hyperagent --help`` answers at once; and a part is imported when one of its names is first asked for (PEP 562), so
-that a verb that only reads does not wait for what runs campaigns.
+looks at the machine, ``distilling`` trains and judges adapters of local models. Heavy imports (Docker, SQLAlchemy)
+happen inside the functions that need them, so that ``hyperagent --help`` answers at once; and a part is imported when
+one of its names is first asked for (PEP 562), so that a verb that only reads does not wait for what runs campaigns.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -58,10 +58,18 @@ class Wiring:
     Args:
         replay: Serve model calls from the record only.
         reuse: Let equal deterministic calls share one reply.
+        candidates: Adapters that can be used although they are not offered.
     """
 
     def __init__(
-        self, config: Config, archive: Archive, observer: Observer | None, *, replay: bool = False, reuse: bool = True
+        self,
+        config: Config,
+        archive: Archive,
+        observer: Observer | None,
+        *,
+        replay: bool = False,
+        reuse: bool = True,
+        candidates: Collection[str] = (),
     ) -> None:
         from hyperagent.engine.parts import Parts
         from hyperagent.models import LocalBroker
@@ -69,7 +77,7 @@ class Wiring:
         self._stack = ExitStack()
         try:
             report = observer.message if observer is not None else None
-            self.client = self._stack.enter_context(model_client(config, report))
+            self.client = self._stack.enter_context(model_client(config, report, candidates))
             runtime = Path(tempfile.mkdtemp(prefix="ha-"))
             self._stack.callback(shutil.rmtree, runtime, ignore_errors=True)
             runtime.chmod(0o755)
@@ -130,18 +138,21 @@ class Wiring:
 
 
 @contextmanager
-def model_client(config: Config, report: Callable[[str], None] | None = None) -> Iterator[ModelClient]:
+def model_client(
+    config: Config, report: Callable[[str], None] | None = None, candidates: Collection[str] = ()
+) -> Iterator[ModelClient]:
     """The model client of a campaign: local models, random edits, or any LiteLLM provider, by the model's prefix.
 
     Args:
         report: Is told of a model server that is started.
+        candidates: Adapters that may be used although they are not offered.
     """
     from hyperagent.assembly.serving import served_models
     from hyperagent.models import LiteLLMClient, LocalModels, PlantedClient, Prices, RoutingClient, UniformClient
 
     models = config.models
     prices = Prices(models.price_prompt, models.price_completion)
-    with LocalModels() as local, served_models(report) as served:
+    with LocalModels(candidates=candidates) as local, served_models(report) as served:
         own = PricedClient(local, models.price_prompt, models.price_completion)
         routes: dict[str, ModelClient] = {"local": own, "random": UniformClient(), "planted": PlantedClient()}
         for name in models.served:

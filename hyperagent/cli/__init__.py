@@ -19,6 +19,7 @@ from hyperagent.cli import (
     checking,
     comparing,
     costs,
+    distilling,
     hindsight,
     lineage,
     looking,
@@ -56,6 +57,7 @@ comparing.register(app)
 benching.register(app)
 resources.register(app)
 searching.register(app)
+distilling.register(app)
 
 
 def _version(wanted: bool) -> None:

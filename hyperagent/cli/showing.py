@@ -128,8 +128,18 @@ def _against(details: Details) -> str:
 def _made_by(details: Details) -> str:
     if not details.variant.step:
         return ""
-    models = ", ".join(clean(model, 60) for model in details.models) or "no model"
+    models = ", ".join(_model(model) for model in details.models) or "no model"
     return f"{models}: {spending(details.mutation)}, {duration(details.variant.seconds)}"
+
+
+def _model(model: str) -> str:
+    """A model's name; of an adapter also what it was trained on, where its manifest is here."""
+    if not (model.startswith("local/") and "+" in model):
+        return clean(model, 60)
+    from hyperagent.assembly.distilling import training_set_of
+
+    found = training_set_of(model)
+    return clean(model, 100) + (f" (adapter; training set {clean(found[:16], 16)})" if found else " (adapter)")
 
 
 def _changed(changes: Sequence[FileChange]) -> str:

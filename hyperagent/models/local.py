@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
 from hyperagent.errors import ModelLost, ModelRequestInvalid, ModelUnavailable, NotFoundError
+from hyperagent.models.adapters import usable_weights
 from hyperagent.models.catalogue import known_model, model_directory
 from hyperagent.types import ChatReply, ChatRequest, Json
 
@@ -39,10 +40,13 @@ class LocalModels:
         directory: Where the weights are; default: :func:`~hyperagent.models.catalogue.model_directory`.
         threads: Processor threads per model; default: half the processors, at least 2 (measured on two processors:
             about 200 prompt tokens/s with 2 threads, 114 with 1), at most 8.
+        candidates: Adapters (``NAME+adapter``) that can be used although they are not offered: to evaluate them.
     """
 
-    def __init__(self, directory: Path | None = None, threads: int = 0) -> None:
+    def __init__(self, directory: Path | None = None, threads: int = 0, candidates: Collection[str] = ()) -> None:
         self._directory = directory or model_directory()
+        self._candidates = candidates
+        self._adapters: dict[str, str] = {}
         self._threads = threads or default_threads()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +74,7 @@ class LocalModels:
             self._crashed(process)
             raise ModelLost(f"{request.model}: the model process died; it is started again") from None
         if status == 422:
-            raise ModelUnavailable(f"{request.model}: {_message(body)}", hint=_pull_hint(name))
+            raise ModelUnavailable(f"{request.model}: {_message(body)}", hint=_pull_hint(name.partition("+")[0]))
         reply = reply_of(request.model, body)
         with self._lock:
             self._crashes = 0
@@ -88,15 +92,25 @@ class LocalModels:
 
     def _order(self, name: str, request: ChatRequest) -> bytes:
         try:
-            model = known_model(name)
+            model = known_model(name.partition("+")[0])
         except NotFoundError as error:
             raise ModelUnavailable(error.message, hint=error.hint) from None
         weights = self._directory / model.file
         if not weights.is_file():
-            raise ModelUnavailable(f"the weights of {name} are not in {self._directory}", hint=_pull_hint(name))
+            raise ModelUnavailable(
+                f"the weights of {model.name} are not in {self._directory}", hint=_pull_hint(model.name)
+            )
         body = {"messages": list(request.messages), **request.parameters}
         order = {"path": str(weights), "context": model.context, "slots": model.slots, "request": body}
-        return json.dumps(order).encode()
+        return json.dumps({**order, "adapter": self._adapter(name)}).encode()
+
+    def _adapter(self, name: str) -> str:
+        """The adapter's file, checked once; empty for a model as it is."""
+        if "+" not in name:
+            return ""
+        if name not in self._adapters:
+            self._adapters[name] = str(usable_weights(name, self._directory, insist=name in self._candidates))
+        return self._adapters[name]
 
     def _running(self, name: str) -> tuple[subprocess.Popen[bytes], Path]:
         with self._lock:

@@ -23,24 +23,26 @@ _SILENT = -1
 
 
 class _Servers:
-    """Models by weights path; loading is serialised, answering is not."""
+    """Models by the paths of weights and adapter; loading is serialised, answering is not."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._lock = threading.Lock()
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[tuple[str, str], Any] = {}
 
-    def get(self, path: str, context: int, slots: int) -> Any:
+    def get(self, path: str, context: int, slots: int, adapter: str = "") -> Any:
         with self._lock:
-            if path not in self._loaded:
-                self._loaded[path] = self._load(path, context, slots)
-            return self._loaded[path]
+            if (path, adapter) not in self._loaded:
+                self._loaded[path, adapter] = self._load(path, context, slots, adapter)
+            return self._loaded[path, adapter]
 
-    def _load(self, path: str, context: int, slots: int) -> Any:
+    def _load(self, path: str, context: int, slots: int, adapter: str) -> Any:
         import xllamacpp
 
         parameters = xllamacpp.CommonParams()
         parameters.model.path = path
+        if adapter:
+            parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 1.0)]
         parameters.n_ctx = context * slots
         parameters.n_parallel = slots
         parameters.cpuparams.n_threads = self._threads
@@ -54,7 +56,7 @@ class _Servers:
 def _answer(servers: _Servers, body: bytes) -> Answer:
     order = json.loads(body)
     try:
-        server = servers.get(order["path"], order["context"], order["slots"])
+        server = servers.get(order["path"], order["context"], order["slots"], order.get("adapter", ""))
     except RuntimeError as error:
         return Answer(422, wire.error_body(f"{order['path']} cannot be loaded: {error}", "weights"))
     try:
