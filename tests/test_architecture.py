@@ -30,6 +30,7 @@ FLOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"assembly", "report"} | BASE,
     "assembly": {"engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
+    "api": {"assembly"} | BASE,
     "engine": {"evaluation"} | BASE,
     "evaluation": BASE,
     "sandbox": BASE,

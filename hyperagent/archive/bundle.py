@@ -72,7 +72,9 @@ def write_bundle(file: BinaryIO, about: Mapping[str, Json], members: Sequence[Me
             entry.external_attr = 0o100644 << 16
             data = one.read()
             if len(data) != one.size:
-                raise ArchiveDamaged(f"{one.name} has {len(data)} bytes, not {one.size}", hint="see `hyperagent verify`")
+                raise ArchiveDamaged(
+                    f"{one.name} has {len(data)} bytes, not {one.size}", hint="see `hyperagent verify`"
+                )
             packed.writestr(entry, data)
     return manifest
 
@@ -90,7 +92,9 @@ class Bundle:
         try:
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
-            raise NotFoundError(f"the bundle {path} cannot be read: {error.strerror}", hint="name another file") from None
+            raise NotFoundError(
+                f"the bundle {path} cannot be read: {error.strerror}", hint="name another file"
+            ) from None
         except _BROKEN as error:
             raise damaged(f"{path} is no bundle: {error}") from None
         try:
@@ -149,9 +153,10 @@ class Bundle:
         found = parsed(self._bytes(MANIFEST, entry.file_size), MANIFEST)
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise damaged(f"{self._path} is no bundle: its manifest is of something else")
-        if found.get("version") != VERSION:
+        version = found.get("version")
+        if version != VERSION:
             raise ArchiveDamaged(
-                f"the bundle {self._path} has schema version {str(found.get('version'))[:20]}, this release reads {VERSION}",
+                f"the bundle {self._path} has schema version {str(version)[:20]}, this release reads {VERSION}",
                 hint="use the hyperagent release that made it",
             )
         return found

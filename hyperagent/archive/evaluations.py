@@ -115,7 +115,7 @@ class EvaluationStore(Origin):
         return [records.outcome(found[task]) for task in records.evaluation(owner).tasks if task in found]
 
     def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
-        """The first evaluation that ended, ``finished`` before ``screened_out``; never one that runs or was imported."""
+        """The first evaluation that ended, ``finished`` before ``screened_out``; never a running or imported one."""
         with self._database.read() as rows:
             foreign = self.imported_campaigns(rows)
             family = rows.find("variant", tree=tree) if tree else []

@@ -24,7 +24,13 @@ Rows = Mapping[str, list[Row]]
 
 
 def export_bundle(
-    database: Database, lineage: Lineage, blobs: Blobs, file: BinaryIO, campaign: str, variant: str = "", calls: bool = True
+    database: Database,
+    lineage: Lineage,
+    blobs: Blobs,
+    file: BinaryIO,
+    campaign: str,
+    variant: str = "",
+    calls: bool = True,
 ) -> Mapping[str, Json]:
     """Write a bundle; returns its manifest.
 
@@ -69,7 +75,9 @@ def _rows(view: Transaction, campaign: Row, last: Row | None, calls: bool) -> Ro
     ids = tuple(one["id"] for one in variants)
     evaluations = [row for one in ids for row in view.find("evaluation", variant=one, order="id")]
     outcomes = [row for one in evaluations for row in view.find("outcome", evaluation=one["id"], order="id")]
-    recorded = [row for row in view.find("model_call", campaign=campaign["id"], order="id") if row["variant"] in {*ids, ""}]
+    recorded = [
+        row for row in view.find("model_call", campaign=campaign["id"], order="id") if row["variant"] in {*ids, ""}
+    ]
     rows = {
         "campaign": [campaign],
         "variant": variants,

@@ -18,7 +18,7 @@ from hyperagent.archive.digests import canonical, event_digest, seal
 from hyperagent.archive.health import JOURNALLED, SEALED
 from hyperagent.archive.schema import Row
 from hyperagent.archive.tables import misfit
-from hyperagent.types import CampaignState, OutcomeStatus, Purpose, Split, VariantStatus
+from hyperagent.types import CampaignState, Json, OutcomeStatus, Purpose, Split, VariantStatus
 
 Rows = Mapping[str, list[Row]]
 _ID = re.compile(r"[0-9a-f]{12}")
@@ -99,7 +99,7 @@ def _odd(table: str, row: Row) -> str:
 
 
 def _fits(table: str, column: str, row: Row) -> bool:
-    value = json.loads(row[column])
+    value: Json = json.loads(row[column])
     if not isinstance(value, _JSON[table, column]) or canonical(value) != row[column]:
         return False
     if column == "tasks":

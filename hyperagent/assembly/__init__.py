@@ -2,8 +2,8 @@
 
 ``wiring`` builds campaigns and replays, ``benching`` runs and ``scoring`` scores benchmarks without one, ``packs`` is
 about packs themselves, ``reports`` reads scores back, ``costs`` adds up and hands out recorded model calls, ``checks``
-looks at the machine. Heavy imports (Docker, SQLAlchemy) happen inside the functions that need them, so that
-``hyperagent --help`` answers at once.
+looks at the machine, ``sharing`` writes and reads files for others. Heavy imports (Docker, SQLAlchemy) happen inside
+the functions that need them, so that ``hyperagent --help`` answers at once.
 """
 
 from hyperagent.assembly.benching import BenchmarkRun, BenchmarkRunner
@@ -36,6 +36,7 @@ from hyperagent.assembly.reports import (
     scores,
 )
 from hyperagent.assembly.scoring import Scored, score_predictions
+from hyperagent.assembly.sharing import export_bundle, export_outcomes, export_program, import_bundle
 from hyperagent.assembly.supplies import (
     ModelRow,
     PackRow,
@@ -75,8 +76,12 @@ __all__ = [
     "describe_benchmark",
     "doctor",
     "evaluate_test",
+    "export_bundle",
     "export_calls",
+    "export_outcomes",
+    "export_program",
     "fetch_benchmark",
+    "import_bundle",
     "import_papers",
     "import_polyglot",
     "imported_file",

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperagent import __version__
-from hyperagent.cli import benching, campaigns, checking, costs, looking, resources, starting
+from hyperagent.cli import benching, campaigns, checking, costs, looking, resources, sharing, starting
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
 
@@ -31,6 +31,7 @@ starting.register(app)
 campaigns.register(app)
 looking.register(app)
 costs.register(app)
+sharing.register(app)
 checking.register(app)
 benching.register(app)
 resources.register(app)
