@@ -12,7 +12,7 @@ __all__ = [
     "Campaign",
     "HyperagentError",
     "Interval",
-    "Outcome",
+    "OutcomeRow",
     "Records",
     "Variant",
     "__version__",

@@ -2,7 +2,7 @@ from hyperagent.api import Archive as Archive
 from hyperagent.api import Call as Call
 from hyperagent.api import Campaign as Campaign
 from hyperagent.api import Interval as Interval
-from hyperagent.api import Outcome as Outcome
+from hyperagent.api import OutcomeRow as OutcomeRow
 from hyperagent.api import Records as Records
 from hyperagent.api import Variant as Variant
 from hyperagent.api import open_archive as open_archive
@@ -15,7 +15,7 @@ __all__ = [
     "Campaign",
     "HyperagentError",
     "Interval",
-    "Outcome",
+    "OutcomeRow",
     "Records",
     "Variant",
     "__version__",

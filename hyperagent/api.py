@@ -17,8 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hyperagent import assembly
-from hyperagent.assembly.outcomes import OutcomeRow as Outcome
-from hyperagent.assembly.outcomes import campaign_rows, variant_rows
+from hyperagent.assembly.outcomes import OutcomeRow, campaign_rows, variant_rows
 from hyperagent.errors import UsageError
 from hyperagent.types import Interval, Json, ModelCall, PairedTest, Spend, Split, VariantStatus
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from hyperagent.types import Campaign as CampaignRecord
     from hyperagent.types import Variant as VariantRecord
 
-__all__ = ["Archive", "Call", "Campaign", "Interval", "Outcome", "Records", "Variant", "open_archive"]
+__all__ = ["Archive", "Call", "Campaign", "Interval", "OutcomeRow", "Records", "Variant", "open_archive"]
 
 T = TypeVar("T")
 
@@ -152,7 +151,7 @@ class Campaign:
         record = assembly.best(self._store, self.id)
         return None if record is None else Variant(self, record)
 
-    def outcomes(self, *, with_test: bool = False) -> Records[Outcome]:
+    def outcomes(self, *, with_test: bool = False) -> Records[OutcomeRow]:
         """One row per task that any variant ran; of the hidden test only when asked for."""
         return Records(campaign_rows(self._store, self._record, with_test=with_test))
 
@@ -207,7 +206,7 @@ class Variant:
         """In step order."""
         return Records(one for one in self.campaign.variants() if one._record.parent == self.id)
 
-    def outcomes(self, split: Split | None = None) -> Records[Outcome]:
+    def outcomes(self, split: Split | None = None) -> Records[OutcomeRow]:
         """One row per task that ran: of one split, or of train and validation; the hidden ``test`` only by name."""
         rows = variant_rows(self._store, self.campaign._record, self._record, with_test=split == "test")
         return Records(row for row in rows if split in (None, row.split))
