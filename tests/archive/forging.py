@@ -21,7 +21,7 @@ TRANSCRIPT = b"a conversation \x1b[2J" * 2000
 
 
 def make_campaign(archive: Archive, name: str = "demo") -> Variant:
-    """Seed, a child with calls, blobs, a hostile prediction and a hidden test, and a second child; returns the first."""
+    """Seed, a child with calls, blobs, hostile predictions and a hidden test, a second child; returns the child."""
     campaign = archive.create_campaign(name, 1, {"budget": {"cost": 1.0}})
     seed = _program(archive, campaign.id, 0, None)
     child = _program(archive, campaign.id, 1, seed.id)

@@ -242,6 +242,16 @@ def entry(mode: bytes, name: bytes, data: bytes = b"x") -> Callable[[Rows, Parts
     return change
 
 
+def of_names(*names: bytes) -> Callable[[Rows, Parts], None]:
+    def change(rows: Rows, parts: Parts) -> None:
+        added: Parts = {}
+        blob = bytes.fromhex(_object(added, b"blob", b"x"))
+        evil_tree(b"".join(b"100644 %s\0%s" % (name, blob) for name in names))(rows, parts)
+        parts.update(added)
+
+    return change
+
+
 def tree_bomb(rows: Rows, parts: Parts) -> None:
     """Ten folders in each of ten folders ...: a few kilobytes that unfold into ten billion files."""
     added: Parts = {}
@@ -315,9 +325,8 @@ FORGERIES: dict[str, Callable[[Rows, Parts], object]] = {
     "a slash in a name": entry(b"100644", b"a/b"),
     "a name that is no UTF-8": entry(b"100644", b"\xff"),
     "a tree of garbage": evil_tree(b"garbage"),
-    "a tree in another order": evil_tree(
-        b"".join(b"100644 %s\0" % name + hashlib.sha1(b"blob 0\0").digest() for name in (b"b", b"a"))
-    ),
+    "a tree in another order": of_names(b"b", b"a"),
+    "a name twice in a tree": of_names(b"a", b"a"),
     "a tree that unfolds without end": tree_bomb,
 }
 
@@ -346,7 +355,7 @@ def test_what_the_forger_changes_here_does_not_break_a_bundle_by_itself(
     new.import_bundle(forge(bundle, tmp_path / "same.hyb", lambda rows, parts: None))
     assert new.verify() == []
     with open_archive(tmp_path / "plain", write=True, create=True) as other:
-        other.import_bundle(forge(bundle, tmp_path / "file.hyb", entry(b"100644", b"task_agent.py")))
+        other.import_bundle(forge(bundle, tmp_path / "file.hyb", of_names(b"a", b"task_agent.py")))
         assert other.verify() == []
 
 
