@@ -14,7 +14,7 @@ from hyperagent.protocols import Archive
 from hyperagent.report.text import clean_block
 from hyperagent.types import Campaign, Evaluation, Outcome, OutcomeStatus, Split, Variant
 
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - spreadsheets read these full-width signs as their plain ones
+_FORMULA = tuple("=+-@\t\n＝＋－＠")  # noqa: RUF001 - spreadsheets read these full-width signs as their plain ones
 """A cell that begins with one of these may be run as a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
 _PARQUET_ROWS = 10_000
 

@@ -15,27 +15,32 @@ from hyperagent.engine.replay import Replayer
 from hyperagent.types import SandboxInfo
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Bench]:
-    """A bench on an archive that took in what another one exported, and whose model must not be asked."""
-    sockets = [Path(tempfile.mkdtemp(prefix="ha-")) for _ in range(2)]
-    bundle = tmp_path / "numbers.hyb"
-    with open_archive(tmp_path / "here" / "archive", write=True, create=True) as archive:
-        here = Bench(archive, sockets[0])
-        here.run()
-        with bundle.open("wb") as stream:
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What was exported where the campaign ran, which is no more."""
+    folder, sockets = tmp_path_factory.mktemp("made"), Path(tempfile.mkdtemp(prefix="ha-"))
+    with open_archive(folder / "archive", write=True, create=True) as archive:
+        Bench(archive, sockets).run()
+        with (folder / "numbers.hyb").open("wb") as stream:
             archive.export_bundle(stream, "numbers")
-    shutil.rmtree(tmp_path / "here")
+    shutil.rmtree(folder / "archive")
+    yield folder / "numbers.hyb"
+    shutil.rmtree(sockets)
+
+
+@pytest.fixture
+def elsewhere(bundle: Path, tmp_path: Path) -> Iterator[Bench]:
+    """A bench on an archive that took the bundle in, and whose model must not be asked."""
+    sockets = Path(tempfile.mkdtemp(prefix="ha-"))
     with open_archive(tmp_path / "far" / "away", write=True, create=True) as archive:
-        there = Bench(archive, sockets[1])
-        there.reply = lambda request: AssertionError("a replay asked the model")  # type: ignore[method-assign]
         mine = archive.create_campaign("mine", 1, {})  # one of its own, so that no number is what it was
         variant = archive.start_step(mine.id, 0, None, {})
         archive.start_evaluation(variant.id, "m", "train", ["a"], 0, "c", SandboxInfo("process", "none"))
+        there = Bench(archive, sockets)
+        there.reply = lambda request: AssertionError("a replay asked the model")  # type: ignore[method-assign]
         there.campaign = archive.import_bundle(bundle, "theirs")
         yield there
-    for folder in sockets:
-        shutil.rmtree(folder)
+    shutil.rmtree(sockets)
 
 
 def test_evaluations_and_mutations_replay_identically(elsewhere: Bench) -> None:
