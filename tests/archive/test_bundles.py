@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import Rows, export, forge, make_campaign, members, write
+from forging import SANDBOX, Rows, export, forge, make_campaign, members, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,7 @@ from hyperagent.archive.intake import read_rows
 from hyperagent.archive.programs import read_objects
 from hyperagent.archive.store import Store
 from hyperagent.errors import ArchiveDamaged, ConfigError, NotFoundError, UsageError
-from hyperagent.types import CallKey
+from hyperagent.types import CallKey, Outcome
 
 Parts = dict[str, bytes]
 
@@ -47,7 +47,10 @@ def bundle(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new(tmp_path: Path) -> Iterator[Store]:
     """An archive elsewhere, which has a campaign of its own so that numbers differ."""
     with open_archive(tmp_path / "far" / "away", write=True, create=True) as archive:
-        make_campaign(archive, "mine")
+        own = make_campaign(archive, "mine")
+        more = archive.start_evaluation(own.id, "m", "train", ["a"], 0, "else", SANDBOX)
+        archive.add_outcome(more.id, Outcome("a", "lost", 0.0))
+        archive.append_event("mine", "note", {})
         yield archive
 
 
@@ -406,6 +409,13 @@ def test_members_that_lie_about_their_size_are_not_unpacked(bundle: Path, target
     forged = write(tmp_path / "x.hyb", {**parts, "manifest.json": json.dumps(manifest).encode()}, manifest=False)
     with pytest.raises(ArchiveDamaged, match="schema version 99"):
         target.import_bundle(forged)
+
+
+def test_a_member_that_fits_everything_but_the_manifest_is_refused(bundle: Path, target: Store, tmp_path: Path) -> None:
+    forged = members(forge(bundle, tmp_path / "x.hyb", lambda rows, parts: first(rows, "campaign", random_seed=2)))
+    parts = {**members(bundle), "rows/campaign.jsonl": forged["rows/campaign.jsonl"]}
+    with pytest.raises(ArchiveDamaged, match="not what its manifest says"):
+        target.import_bundle(write(tmp_path / "x.hyb", parts, manifest=False))
 
 
 def test_a_member_twice_is_refused(bundle: Path, target: Store, tmp_path: Path) -> None:
