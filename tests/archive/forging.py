@@ -132,5 +132,5 @@ def forge(source: Path, file: Path, change: Callable[[Rows, dict[str, bytes]], o
     if sealed:
         reseal(rows)
     for table, found in rows.items():
-        parts[f"rows/{table}.jsonl"] = b"".join(json.dumps(row, sort_keys=True).encode() + b"\n" for row in found)
+        parts[f"rows/{table}.jsonl"] = b"".join(dumps(row) + b"\n" for row in found)
     return write(file, parts)
