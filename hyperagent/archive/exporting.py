@@ -112,7 +112,7 @@ def _events(view: Transaction, rows: Rows, calls: bool) -> Iterator[Row]:
             continue
         if event["kind"] == EVIDENCE_EVENT and not calls:
             continue
-        if left_out and json.loads(event["payload"]).get("variant") in left_out:
+        if left_out and str(json.loads(event["payload"]).get("variant")) in left_out:
             continue
         yield {**event, "previous": before}
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from hyperagent.archive import records
 from hyperagent.archive.bundle import TABLES, Bundle, damaged, parsed
@@ -18,7 +18,7 @@ from hyperagent.archive.digests import canonical, event_digest, seal
 from hyperagent.archive.health import JOURNALLED, SEALED
 from hyperagent.archive.schema import Row
 from hyperagent.archive.tables import misfit
-from hyperagent.types import CampaignState, Json, OutcomeStatus, Purpose, Split, VariantStatus
+from hyperagent.types import CampaignState, Evaluation, Json, OutcomeStatus, Purpose, Split, VariantStatus
 
 Rows = Mapping[str, list[Row]]
 _ID = re.compile(r"[0-9a-f]{12}")
@@ -26,7 +26,7 @@ _WORDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("campaign", "state"): get_args(CampaignState),
     ("variant", "status"): get_args(VariantStatus),
     ("evaluation", "split"): get_args(Split),
-    ("evaluation", "state"): ("running", "finished", "screened_out"),
+    ("evaluation", "state"): get_args(get_type_hints(Evaluation)["state"]),
     ("outcome", "status"): get_args(OutcomeStatus),
     ("model_call", "purpose"): get_args(Purpose),
     ("model_call", "state"): ("reserved", "settled", "failed"),
@@ -44,7 +44,7 @@ _JSON: Mapping[tuple[str, str], str] = {
     ("evaluation", "sandbox"): "dict",
     ("event", "payload"): "dict",
 }
-_TEXTS = ("variant", "evidence", "transcript_blob")
+_TEXTS = ("evidence", "transcript_blob")
 """Members of payloads that are read as text where they are there."""
 
 
