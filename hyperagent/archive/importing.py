@@ -31,6 +31,8 @@ from hyperagent.errors import UsageError
 from hyperagent.types import Json
 
 _NUMBERED = ("evaluation", "outcome", "model_call", "promotion")
+_EVALUATIONS = ("evaluation", "origin")
+"""Members of payloads that are an evaluation's number."""
 _BLOB_COLUMNS = {"outcome": ("transcript_blob",), "model_call": ("request_blob", "reply_blob")}
 
 
@@ -149,8 +151,9 @@ def _events(
     for event in rows["event"]:
         table, _, key = event["subject"].partition(":")
         payload = json.loads(event["payload"])
-        if type(payload.get("evaluation")) is int and payload["evaluation"] in numbers["evaluation"]:
-            payload["evaluation"] = numbers["evaluation"][payload["evaluation"]]
+        for name in _EVALUATIONS:
+            if type(payload.get(name)) is int:  # one that did not come along is none here, and never somebody else's
+                payload[name] = numbers["evaluation"].get(payload[name], 0)
         if event["kind"] == "mutation_described" and payload.get("transcript_blob") not in present:
             payload["transcript_blob"] = ""
         if event["kind"] == EVIDENCE_EVENT and payload.get("evidence") not in present:
