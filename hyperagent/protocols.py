@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from hyperagent.types import (
     CallKey,
@@ -448,6 +448,15 @@ class Archive(CallRecorder, Protocol):
 
     def put_blob(self, data: bytes) -> str:
         """Store compressed under its SHA-256; returns the hex digest. Storing the same bytes twice stores them once."""
+
+    # bundles
+    def export_bundle(
+        self, file: BinaryIO, campaign: str, *, lineage: str = "", calls: bool = True
+    ) -> Mapping[str, Json]:
+        """Write a campaign (only the variant ``lineage`` and its ancestors, if named); returns the manifest."""
+
+    def import_bundle(self, file: Path, name: str = "") -> Campaign:
+        """Check a bundle, then take all of it in or nothing. Writer only. A taken name gets ``-2`` ... appended."""
 
     # health
     def recover(self) -> Sequence[str]:

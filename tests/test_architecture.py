@@ -31,6 +31,7 @@ FLOORS: dict[str, set[str]] = {
     "cli": {"assembly", "report"} | BASE,
     "assembly": {"distil", "engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
     "distil": {"engine", "evaluation"} | BASE,
+    "api": {"assembly"} | BASE,
     "engine": {"evaluation"} | BASE,
     "evaluation": BASE,
     "sandbox": BASE,

@@ -61,12 +61,16 @@ def remove_unfinished(folder: Path) -> int:
     return len(leftovers)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names of files in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_sync_folder = sync_folder  # under a name that is no parameter of write_durably
 
 
 def digest_of(data: bytes) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from hyperagent.archive import records
 from hyperagent.archive.blobs import Blobs, damaged_blob, digest_of
-from hyperagent.archive.schema import Database, Row, Transaction
+from hyperagent.archive.origin import Origin
+from hyperagent.archive.schema import Row, Transaction
 from hyperagent.types import CallKey, Json, ModelCall, Spend
 
 BREAKDOWNS = ("model", "purpose", "variant", "day")
@@ -51,10 +52,9 @@ _BY_DAY = f"""
 """
 
 
-class CallStore:
+class CallStore(Origin):
     """Implements :class:`hyperagent.protocols.CallRecorder`."""
 
-    _database: Database
     _blobs: Blobs
 
     def reserve_call(self, call: ModelCall) -> None:
@@ -87,12 +87,18 @@ class CallStore:
     def recorded_call(self, key: CallKey) -> ModelCall | None:
         with self._database.read() as rows:
             row = rows.first("model_call", order="id", last=True, state="settled", **_key(key))
-        return None if row is None else records.call(row)
+        # A call that came without its blobs (a bundle made without them) is counted, but not on record.
+        return None if row is None or not row["request_blob"] else records.call(row)
 
     def cached_call(self, request_hash: str) -> ModelCall | None:
-        """The first settled, uncached call with that request hash."""
+        """The first settled, uncached call with that request hash; never one of an imported campaign."""
+        wanted: Row = {"request_hash": request_hash, "state": "settled", "cached": False}
         with self._database.read() as rows:
-            row = rows.first("model_call", order="id", request_hash=request_hash, state="settled", cached=False)
+            if foreign := self.imported_campaigns(rows):
+                found = (row for row in rows.find("model_call", order="id", **wanted) if row["campaign"] not in foreign)
+                row = next(found, None)
+            else:
+                row = rows.first("model_call", order="id", **wanted)
         return None if row is None else records.call(row)
 
     def calls(self, *, campaign: str = "", variant: str = "", job: str = "") -> Sequence[ModelCall]:

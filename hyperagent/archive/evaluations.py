@@ -8,8 +8,9 @@ from dataclasses import asdict
 
 from hyperagent.archive import records
 from hyperagent.archive.digests import canonical
+from hyperagent.archive.origin import Origin
 from hyperagent.archive.references import find_variant
-from hyperagent.archive.schema import Database, Row, Transaction
+from hyperagent.archive.schema import Row, Transaction
 from hyperagent.types import Evaluation, Outcome, SandboxInfo, Split
 
 ENDED = ("finished", "screened_out", "raced")
@@ -24,10 +25,8 @@ _COUNTS = """
 """
 
 
-class EvaluationStore:
+class EvaluationStore(Origin):
     """The evaluation methods of :class:`hyperagent.protocols.Archive`."""
-
-    _database: Database
 
     def start_evaluation(
         self,
@@ -147,9 +146,11 @@ class EvaluationStore:
         return counts
 
     def find_evaluation(self, tree: str, benchmark: str, split: Split, context: str) -> Evaluation | None:
-        """The first evaluation that ended, ``finished`` before any other end; never one that runs."""
+        """The first evaluation that ended, ``finished`` before any other end; never a running or imported one."""
         with self._database.read() as rows:
-            owners = tuple(row["id"] for row in rows.find("variant", tree=tree)) if tree else ()
+            foreign = self.imported_campaigns(rows)
+            family = rows.find("variant", tree=tree) if tree else []
+            owners = tuple(row["id"] for row in family if row["campaign"] not in foreign)
             conditions: Row = {"variant": owners, "benchmark": benchmark, "split": split, "context": context}
             for state in ENDED if owners else ():
                 row = rows.first("evaluation", order="id", state=state, **conditions)

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from hyperagent.archive.blobs import remove_unfinished, write_durably
+from hyperagent.archive.blobs import remove_unfinished, sync_folder, write_durably
 from hyperagent.errors import ArchiveDamaged, PrerequisiteError
 from hyperagent.types import ProgramTree
 
@@ -101,15 +101,20 @@ class Lineage:
         body = "\n".join([*header, "", text, "", *trailers, ""])
         commit = _add(objects, "commit", body.encode())
         for object_id, packed in objects.items():
-            file = self.path / "objects" / object_id[:2] / object_id[2:]
-            if not file.exists():
-                write_durably(file, zlib.compress(packed, 1), sync_folder=False)
+            self._add_object(object_id, packed)
         write_durably(self._ref(campaign, step), f"{commit}\n".encode(), scratch=self.path)
         return commit, tree_id
 
     def restore_ref(self, campaign: str, step: int, commit: str) -> None:
         """Point a variant's ref at its commit again."""
         write_durably(self._ref(campaign, step), f"{commit}\n".encode(), scratch=self.path)
+
+    def add_objects(self, objects: Mapping[str, bytes]) -> None:
+        """Store loose objects, id -> header and content; durable when it returns. Nothing refers to them yet."""
+        for object_id, packed in objects.items():
+            self._add_object(object_id, packed)
+        for folder in {object_id[:2] for object_id in objects}:
+            sync_folder(self.path / "objects" / folder)
 
     def delete_ref(self, campaign: str, step: int) -> None:
         self._run("update-ref", "-d", f"{REFS}/{campaign}/{step}")
@@ -154,6 +159,26 @@ class Lineage:
             else:
                 yield prefix + name, self._read(object_id, "blob")
 
+    def objects(self, commit: str) -> dict[str, bytes]:
+        """Everything that a commit consists of but its ancestors: id -> header and content.
+
+        Raises:
+            ArchiveDamaged: An object is missing or broken.
+        """
+        found = {commit: _pack("commit", self._read(commit, "commit"))}
+        trees = [self.tree_of(commit)]
+        while trees:
+            tree = trees.pop()
+            content = self._read(tree, "tree")
+            found[tree] = _pack("tree", content)
+            for mode, _, object_id in _entries(content):
+                if object_id not in found:
+                    if mode == "40000":
+                        trees.append(object_id)
+                    else:
+                        found[object_id] = _pack("blob", self._read(object_id, "blob"))
+        return found
+
     def diff(self, commit_a: str, commit_b: str) -> str:
         """Unified diff with renames; an empty ``commit_a`` stands for the empty program.
 
@@ -191,6 +216,11 @@ class Lineage:
         return lines or ([f"git fsck ended with {status}"] if status else [])
 
     # -- below
+
+    def _add_object(self, object_id: str, packed: bytes) -> None:
+        file = self.path / "objects" / object_id[:2] / object_id[2:]
+        if not file.exists():
+            write_durably(file, zlib.compress(packed, 1), sync_folder=False)
 
     def _ref(self, campaign: str, step: int) -> Path:
         return self.path / REFS / campaign / str(step)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -104,6 +104,16 @@ class Transaction:
         self._connection.execute(_insertion(table), row)
         return row
 
+    def next_id(self, table: str, column: str = "id") -> int:
+        (found,) = self.query(f"SELECT max({column}) AS newest FROM {table}")
+        return (found["newest"] or 0) + 1
+
+    def insert_all(self, table: str, rows: Iterable[Row]) -> None:
+        """Add rows that are complete and sealed already, see :func:`sealed`."""
+        values = list(rows)
+        if values:
+            self._connection.execute(_insertion(table), values)
+
     def update(self, table: str, row: Row, **changes: Any) -> Row:
         """Change a row that was read in this transaction and seal it anew."""
         chosen = metadata.tables[table]
@@ -174,6 +184,11 @@ def _replacement(table: str) -> Update:
 def _newest_event() -> Select[Any]:
     table = metadata.tables["event"]
     return select(table.c.sequence, table.c.digest).order_by(table.c.sequence.desc()).limit(1)
+
+
+def sealed(table: str, values: Row) -> Row:
+    """A row of that table with its floats as floats and its seal."""
+    return _typed(metadata.tables[table], values)
 
 
 def _typed(table: Table, values: Row) -> Row:

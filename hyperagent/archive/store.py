@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -13,14 +12,16 @@ from typing import get_args
 from hyperagent.archive import health, lineage, records
 from hyperagent.archive.blobs import Blobs
 from hyperagent.archive.bulk import BulkReads
+from hyperagent.archive.bundles import BundleStore
 from hyperagent.archive.calls import CallStore
 from hyperagent.archive.digests import canonical
 from hyperagent.archive.evaluations import EvaluationStore
 from hyperagent.archive.lineage import Lineage
 from hyperagent.archive.lock import WriterLock
+from hyperagent.archive.names import check_name, free_name
 from hyperagent.archive.references import find_campaign, find_variant
 from hyperagent.archive.schema import Database, Row, Transaction
-from hyperagent.errors import ConfigError, NotFoundError, PrerequisiteError
+from hyperagent.errors import NotFoundError, PrerequisiteError
 from hyperagent.types import (
     Campaign,
     CampaignState,
@@ -36,7 +37,7 @@ DATABASE_NAME = "archive.db"
 FINAL: tuple[VariantStatus, ...] = ("evaluated", "screened_out", "raced_out", "no_effect", "duplicate", "invalid")
 
 
-class Store(EvaluationStore, CallStore, BulkReads):
+class Store(EvaluationStore, CallStore, BulkReads, BundleStore):
     """Implements :class:`hyperagent.protocols.Archive`; made by :func:`hyperagent.archive.open_archive`.
 
     Methods that write raise HyperagentError where the archive was opened for reading.
@@ -88,13 +89,9 @@ class Store(EvaluationStore, CallStore, BulkReads):
         Raises:
             ConfigError: A name that cannot be part of a git ref or of ``campaign/step``.
         """
-        _check_name(name)
+        check_name(name)
         with self._database.write() as rows:
-            taken = set(rows.column("campaign", "name"))
-            free, number = name, 1
-            while free in taken:
-                number += 1
-                free = f"{name}-{number}"
+            free = free_name(name, rows.column("campaign", "name"))
             row = rows.insert(
                 "campaign",
                 id=secrets.token_hex(6),
@@ -302,15 +299,6 @@ def _with_status(row: Row, allowed: Sequence[str]) -> Row:
 def _storable(text: str) -> str:
     """Text that any database stores: no NUL, no lone surrogate."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _check_name(name: str) -> None:
-    plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name)
-    if not plain or ".." in name or name.endswith((".", ".lock")):
-        raise ConfigError(
-            f"the campaign name {name!r} cannot be used",
-            hint="use up to 100 letters, digits, '-', '_' and single '.', beginning with a letter or digit",
-        )
 
 
 def _make_home(path: Path, create: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -180,3 +182,32 @@ Table(
     Column("created", Float, nullable=False),
     _seal(),
 )
+
+
+def misfit(table: str, row: Mapping[str, Any]) -> str:
+    """Why a row that came from outside cannot stand in a table as it is; empty where it can."""
+    columns = metadata.tables[table].c
+    if row.keys() != set(columns.keys()):
+        return "has other columns"
+    for column in columns:
+        if reason := _misfit(column, row[column.name]):
+            return f"{reason} as its {column.name}"
+    return ""
+
+
+def _misfit(column: Column[Any], value: object) -> str:
+    kind = column.type
+    if value is None:
+        return "" if column.nullable else "has nothing"
+    if isinstance(kind, ProgramText):
+        return "" if isinstance(value, str) else "has no text"
+    if isinstance(kind, String):
+        if not isinstance(value, str) or "\0" in value or len(value) > (kind.length or len(value)):
+            return "has no text of that kind"
+        return "" if value.encode("utf-8", "ignore").decode() == value else "has broken text"
+    if isinstance(kind, Boolean):
+        return "" if isinstance(value, bool) else "has no truth value"
+    if isinstance(kind, Integer):
+        return "" if type(value) is int and abs(value) < 2**63 else "has no whole number"
+    whole = type(value) is int and abs(value) < 2**63
+    return "" if whole or (isinstance(value, float) and math.isfinite(value)) else "has no number"

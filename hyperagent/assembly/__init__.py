@@ -2,7 +2,8 @@
 
 ``wiring`` builds campaigns and replays, ``benching`` runs and ``scoring`` scores benchmarks without one, ``packs`` is
 about packs themselves, ``reports`` reads scores back, ``costs`` adds up and hands out recorded model calls, ``checks``
-looks at the machine, ``distilling`` trains and judges adapters of local models. Heavy imports (Docker, SQLAlchemy)
+looks at the machine, ``distilling`` trains and judges adapters of local models, ``sharing``
+writes and reads files for others. Heavy imports (Docker, SQLAlchemy)
 happen inside the functions that need them, so that ``hyperagent --help`` answers at once; and a part is imported when
 one of its names is first asked for (PEP 562), so that a verb that only reads does not wait for what runs campaigns.
 """
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     )
     from hyperagent.assembly.scoring import Scored, score_predictions
     from hyperagent.assembly.serving import ServerBench, ServeWishes, bench_model, serve_model
+    from hyperagent.assembly.sharing import export_bundle, export_outcomes, import_bundle
     from hyperagent.assembly.supplies import (
         ModelRow,
         PackRow,
@@ -98,6 +100,7 @@ _PARTS = {
     "reports": "best campaign_regressions evaluate_test interval intervals paired scorecards scores",
     "scoring": "Scored score_predictions",
     "serving": "ServeWishes ServerBench bench_model serve_model",
+    "sharing": "export_bundle export_outcomes import_bundle",
     "supplies": "ModelRow PackRow benchmarks build_image describe_benchmark fetch_benchmark models pull_model "
     "test_model",
     "wiring": "lock_holder new_campaign open_archive replayer resume_campaign",
@@ -154,9 +157,12 @@ __all__ = [
     "doctor",
     "ensemble",
     "evaluate_test",
+    "export_bundle",
     "export_calls",
+    "export_outcomes",
     "export_program",
     "fetch_benchmark",
+    "import_bundle",
     "import_papers",
     "import_polyglot",
     "imported_file",

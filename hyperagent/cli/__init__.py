@@ -27,6 +27,7 @@ from hyperagent.cli import (
     replaying,
     resources,
     searching,
+    sharing,
     showing,
     starting,
 )
@@ -52,6 +53,7 @@ showing.register(app)
 costs.register(app)
 replaying.register(app)
 pages.register(app)
+sharing.register(app)
 checking.register(app)
 comparing.register(app)
 benching.register(app)

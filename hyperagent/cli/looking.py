@@ -1,16 +1,15 @@
-"""Verbs that look at an archive: ``status``, ``ls``, ``diff``, ``export``."""
+"""Verbs that look at an archive: ``status``, ``ls``, ``diff``."""
 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyperagent.cli.boundary import Guarded
 from hyperagent.cli.context import ArchiveOption, CampaignArgument, JsonOption, context_of, find_campaign
-from hyperagent.cli.output import coloured_diff, columns, emit, record, say, write
+from hyperagent.cli.output import coloured_diff, columns, emit, record, write
 from hyperagent.cli.showing import VariantArgument
 from hyperagent.cli.views import intervals, label
 from hyperagent.errors import UsageError
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    verbs = (("status", status), ("ls", ls), ("diff", diff), ("export", export))
+    verbs = (("status", status), ("ls", ls), ("diff", diff))
     for name, function in verbs:
         app.command(name, cls=Guarded)(function)
 
@@ -151,22 +150,3 @@ def _two(archive: Archive, a: str, b: str | None) -> tuple[Variant, Variant]:
                 f"{short(one.id)} has no program: {one.status.replace('_', ' ')}", hint=f"see `show {short(one.id)}`"
             )
     return before, after
-
-
-def export(
-    ctx: typer.Context,
-    variant: VariantArgument,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
-    json: JsonOption = False,
-    archive: ArchiveOption = None,
-) -> None:
-    """Write a variant's program into a folder, ready to run."""
-    context = context_of(ctx)
-    with context.archive(archive) as home:
-        found = home.variant(variant)
-        files = context.assembly.export_program(home, found, directory)
-    if json:
-        emit(variant=found.id, tree=found.tree, directory=directory, files=files)
-        return
-    write([f"{files} files in {clean(str(directory), 300)}"])
-    say(f"  hyperagent benchmark run NAME --program {clean(str(directory), 300)}")

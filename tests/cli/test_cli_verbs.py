@@ -36,7 +36,7 @@ VERBS = [
 ]
 VERBS += ["compare", "benchmark list", "benchmark show", "benchmark fetch", "model list", "model pull", "model test"]
 VERBS += ["model serve", "model bench"]
-VERBS += ["regressions", "ensemble", "sandbox build", "sandbox doctor", "costs", "calls show", "calls export"]
+VERBS += ["regressions", "ensemble", "sandbox build", "sandbox doctor", "costs", "calls show", "calls export", "import"]
 VERBS += ["benchmark init", "benchmark validate", "benchmark run", "benchmark score", "benchmark import"]
 SHOWING = [
     "status",
