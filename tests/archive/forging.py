@@ -157,9 +157,9 @@ def evil_tree(entries: bytes) -> Callable[[Rows, Parts], None]:
             one for one in rows["event"] if json.loads(one["payload"]).get("variant") in (None, seed["id"])
         ]
         rows["event"].append({**rows["event"][0], "subject": f"campaign:{seed['campaign']}", "sequence": 10**6})
-        tree = _object(parts, b"tree", entries)
+        tree = git_object(parts, b"tree", entries)
         body = old.split(b"\0", 1)[1].replace(seed["tree"].encode(), tree.encode())
-        seed.update(tree=tree, commit=_object(parts, b"commit", body))
+        seed.update(tree=tree, commit=git_object(parts, b"commit", body))
         parts.update({name: data for name, data in parts.items() if not name.startswith("blobs/")})
         for name in [name for name in parts if name.startswith("blobs/") and name[6:] not in json.dumps(rows)]:
             del parts[name]
@@ -167,7 +167,7 @@ def evil_tree(entries: bytes) -> Callable[[Rows, Parts], None]:
     return change
 
 
-def _object(parts: Parts, kind: bytes, content: bytes) -> str:
+def git_object(parts: Parts, kind: bytes, content: bytes) -> str:
     packed = b"%s %d\0%s" % (kind, len(content), content)
     object_id = hashlib.sha1(packed, usedforsecurity=False).hexdigest()
     parts[f"git/{object_id}"] = packed
@@ -177,7 +177,7 @@ def _object(parts: Parts, kind: bytes, content: bytes) -> str:
 def entry(mode: bytes, name: bytes, data: bytes = b"x") -> Callable[[Rows, Parts], None]:
     def change(rows: Rows, parts: Parts) -> None:
         added: Parts = {}
-        blob = _object(added, b"blob", data)
+        blob = git_object(added, b"blob", data)
         evil_tree(mode + b" " + name + b"\0" + bytes.fromhex(blob))(rows, parts)
         parts.update(added)
 
@@ -187,7 +187,7 @@ def entry(mode: bytes, name: bytes, data: bytes = b"x") -> Callable[[Rows, Parts
 def of_names(*names: bytes) -> Callable[[Rows, Parts], None]:
     def change(rows: Rows, parts: Parts) -> None:
         added: Parts = {}
-        blob = bytes.fromhex(_object(added, b"blob", b"x"))
+        blob = bytes.fromhex(git_object(added, b"blob", b"x"))
         evil_tree(b"".join(b"100644 %s\0%s" % (name, blob) for name in names))(rows, parts)
         parts.update(added)
 
@@ -197,10 +197,10 @@ def of_names(*names: bytes) -> Callable[[Rows, Parts], None]:
 def tree_bomb(rows: Rows, parts: Parts) -> None:
     """Ten folders in each of ten folders ...: a few kilobytes that unfold into ten billion files."""
     added: Parts = {}
-    kind, below = b"100644", _object(added, b"blob", b"boom")
+    kind, below = b"100644", git_object(added, b"blob", b"boom")
     for _ in range(10):
         entries = b"".join(b"%s %d\0" % (kind, number) + bytes.fromhex(below) for number in range(10))
-        kind, below = b"40000", _object(added, b"tree", entries)
+        kind, below = b"40000", git_object(added, b"tree", entries)
     evil_tree(b"40000 d\0" + bytes.fromhex(below))(rows, parts)
     parts.update(added)
 

@@ -20,6 +20,7 @@ from forging import (
     export,
     first,
     forge,
+    git_object,
     make_campaign,
     members,
     of_another,
@@ -252,7 +253,7 @@ FORGERIES: dict[str, Callable[[Rows, Parts], object]] = {
     "a git object with other bytes": lambda rows, parts: parts.update(
         {next(name for name in parts if name.startswith("git/")): b"blob 1\0x"}
     ),
-    "a git object that nobody needs": lambda rows, parts: _object(parts, b"blob", b"stray"),
+    "a git object that nobody needs": lambda rows, parts: git_object(parts, b"blob", b"stray"),
     "a git object left out": lambda rows, parts: parts.pop(next(name for name in parts if name.startswith("git/"))),
     "a commit of another tree": lambda rows, parts: first(rows, "variant", tree="0" * 40),
     "a commit that is no commit": lambda rows, parts: first(rows, "variant", commit=rows["variant"][0]["tree"]),
