@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Role = Literal["guide", "id", "score", "best", "path", "up", "down", "plain", "faint"]
 
-_MARKS = {
+MARKS = {
     "evaluated": "●",
     "screened_out": "○",
     "mutating": "…",
@@ -169,7 +169,7 @@ class _Drawing:
 
     def _node(self, variant: Variant, lead: str, continued: bool = False) -> Line:
         role: Role = "best" if variant.id == self._best else "path" if variant.id in self._path else "plain"
-        mark = "★" if variant.id == self._best else _MARKS[variant.status]
+        mark = "★" if variant.id == self._best else MARKS[variant.status]
         spans = [Span(lead, "guide"), Span(f"{mark} {variant.step} ", role), Span(short(variant.id), "id")]
         if variant.score is not None:
             spans.append(
