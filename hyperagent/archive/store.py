@@ -17,6 +17,7 @@ from hyperagent.archive.digests import canonical
 from hyperagent.archive.evaluations import EvaluationStore
 from hyperagent.archive.lineage import Lineage
 from hyperagent.archive.lock import WriterLock
+from hyperagent.archive.pulse import PulseReads
 from hyperagent.archive.references import find_campaign, find_variant
 from hyperagent.archive.schema import Database, Row, Transaction
 from hyperagent.errors import ConfigError, NotFoundError, PrerequisiteError
@@ -35,7 +36,7 @@ DATABASE_NAME = "archive.db"
 FINAL: tuple[VariantStatus, ...] = ("evaluated", "screened_out", "no_effect", "duplicate", "invalid")
 
 
-class Store(EvaluationStore, CallStore):
+class Store(EvaluationStore, CallStore, PulseReads):
     """Implements :class:`hyperagent.protocols.Archive`; made by :func:`hyperagent.archive.open_archive`.
 
     Methods that write raise HyperagentError where the archive was opened for reading.

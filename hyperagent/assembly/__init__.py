@@ -49,6 +49,7 @@ from hyperagent.assembly.supplies import (
     pull_model,
     test_model,
 )
+from hyperagent.assembly.watching import CampaignWatch
 from hyperagent.assembly.wiring import (
     lock_holder,
     new_campaign,
@@ -60,6 +61,7 @@ from hyperagent.assembly.wiring import (
 __all__ = [
     "BenchmarkRun",
     "BenchmarkRunner",
+    "CampaignWatch",
     "Check",
     "Comparison",
     "CostRow",

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hyperagent import __version__
-from hyperagent.cli import benching, campaigns, checking, costs, looking, resources, searching, starting
+from hyperagent.cli import benching, campaigns, checking, costs, looking, resources, searching, starting, watching
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
 
@@ -35,6 +35,7 @@ checking.register(app)
 benching.register(app)
 resources.register(app)
 searching.register(app)
+watching.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -19,6 +19,7 @@ from hyperagent.errors import NotFoundError
 
 if TYPE_CHECKING:
     from hyperagent.cli.searches import ComparisonRunner, ImprovementRunner
+    from hyperagent.cli.watches import CampaignWatch
     from hyperagent.config import Config
     from hyperagent.protocols import Archive, Observer
     from hyperagent.types import (
@@ -324,6 +325,7 @@ class Assembly(Protocol):
     def test_model(self, model_string: str, api_base: str) -> ChatReply: ...
     def build_image(self, progress: Progress) -> str: ...
     def sandbox_checks(self) -> Sequence[Check]: ...
+    def CampaignWatch(self, archive: Archive, campaign: str) -> CampaignWatch: ...  # noqa: N802 - a class of the assembly
     def lock_holder(self, path: Path) -> Mapping[str, Any] | None: ...
 
 

@@ -11,8 +11,10 @@ from hyperagent.types.calls import CallKey, ChatReply, ChatRequest, ModelCall, S
 from hyperagent.types.running import CampaignResult, Caps, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
 from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scorecard, Task
+from hyperagent.types.watching import Activity, Closeup, EvaluationProgress, Snapshot
 
 __all__ = [
+    "Activity",
     "CallKey",
     "Campaign",
     "CampaignResult",
@@ -20,7 +22,9 @@ __all__ = [
     "Caps",
     "ChatReply",
     "ChatRequest",
+    "Closeup",
     "Evaluation",
+    "EvaluationProgress",
     "Event",
     "Examiner",
     "Grade",
@@ -44,6 +48,7 @@ __all__ = [
     "RunResult",
     "SandboxInfo",
     "Scorecard",
+    "Snapshot",
     "Spend",
     "Split",
     "Task",
