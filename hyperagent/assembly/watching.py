@@ -290,7 +290,8 @@ class CampaignWatch:
             if found.state == "running" and found.split != "test":
                 if found.split == "train":
                     return f"train {found.done}/{found.tasks}"
-                screening = found.done < found.screen
+                # The seed program is not screened: every other score is measured against its full one.
+                screening = found.done < found.screen and self._variants[variant].parent is not None
                 stage, of = ("screen", found.screen) if screening else ("full", found.tasks)
                 return f"{stage} {found.done}/{of} {found.benchmark}"
         return ""

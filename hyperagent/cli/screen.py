@@ -100,6 +100,7 @@ class Pane(Static):
 class Lineage(Tree[str]):
     """The tree of parents; grows in place, so that the cursor stays where it is."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Variant")]
     ICON_NODE = "+"  # an arrow would read as a change of the score
     ICON_NODE_EXPANDED = ""
 
@@ -228,7 +229,6 @@ class WatchApp(App[None]):
     #help { width: 68; height: auto; max-height: 100%; border: round $primary; padding: 0 1; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "look(False)", "Variant"),
         Binding("d", "look(True)", "Diff"),
         Binding("f", "filter", "Filter"),
         Binding("e", "events", "Events/failures"),
