@@ -79,6 +79,7 @@ class CampaignWatch:
             self._note(event)
         self._read_sessions()
         self._read_progress()
+        self._count()
         self.snapshot = self._made(self._holder())
 
     def refresh(self) -> bool:
@@ -89,6 +90,7 @@ class CampaignWatch:
             self._pulse = pulse
             self._read_events()
             self._read_progress()
+            self._count()
         before = self.snapshot
         self.snapshot = self._made(holder)
         return changed or (before.session, before.pid, before.progress.spend) != (
@@ -193,22 +195,31 @@ class CampaignWatch:
     def _workers(self) -> int:
         return int(self._start.payload.get("workers", 0)) if self._start else 0
 
+    def _count(self) -> None:
+        """What takes a pass over all variants; not done where only the time has changed."""
+        self._ordered = tuple(sorted(self._variants.values(), key=lambda variant: variant.step))
+        self._best = best_variant(self._ordered)
+        done = [variant for variant in self._ordered if variant.status == "evaluated" and variant.step > 0]
+        began = self._start.created if self._start else self._campaign.created
+        self._done, self._done_now = len(done), sum(variant.created >= began for variant in done)
+        self._told_events = tuple(event for event in self._events if self._shown(event))
+        self._at_work = self._open()
+
     # -- telling ---------------------------------------------------------------------------------
 
     def _made(self, holder: Mapping[str, Any] | None) -> Snapshot:
-        now = self._clock()
         own = self._is_own(holder)
         running = self._campaign.state == "running"
-        variants = tuple(sorted(self._variants.values(), key=lambda variant: variant.step))
-        session = float(self._start.created) if self._start else self._campaign.created
-        seconds = max(0.0, (now if running and own else self._last) - session)
+        live = running and own
+        began = self._start.created if self._start else self._campaign.created
+        seconds = max(0.0, (self._clock() if live else self._last) - began)
         return Snapshot(
-            self._told(variants, seconds, session),
-            variants,
+            self._told(seconds),
+            self._ordered,
             self._workers(),
-            tuple(self._activity(variant) for variant in self._open()) if running and own else (),
-            tuple(event for event in self._events if self._shown(event)),
-            ("running" if own else "interrupted") if running else "ended",
+            tuple(self._activity(variant) for variant in self._at_work) if live else (),
+            self._told_events,
+            "running" if live else "interrupted" if running else "ended",
             int(holder.get("pid", 0)) if holder and own else 0,
         )
 
@@ -221,26 +232,24 @@ class CampaignWatch:
             return False
         return self._start is None or float(holder.get("started", 0.0)) <= self._start.created
 
-    def _told(self, variants: Sequence[Variant], seconds: float, session: float) -> Progress:
+    def _told(self, seconds: float) -> Progress:
+        """Args: seconds: Of the session."""
         caps = self._caps()
-        done = sum(variant.status == "evaluated" and variant.step > 0 for variant in variants)
-        made = sum(v.status == "evaluated" and v.step > 0 and v.created >= session for v in variants)
-        left = max(0, caps.variants - done)
-        best = best_variant(variants)
+        left = max(0, caps.variants - self._done)
         running = self._campaign.state == "running"
         return Progress(
             campaign=self._campaign,
-            done=done,
+            done=self._done,
             target=caps.variants,
-            attempts=max(0, len(variants) - 1),
-            in_flight=tuple((v.step, self._doing(v)) for v in self._open()) if running else (),
-            best=best,
-            best_interval=self._interval(best),
-            seed_interval=self._interval(variants[0] if variants else None),
+            attempts=max(0, len(self._ordered) - 1),
+            in_flight=tuple((variant.step, self._doing(variant)) for variant in self._at_work) if running else (),
+            best=self._best,
+            best_interval=self._interval(self._best),
+            seed_interval=self._interval(self._ordered[0] if self._ordered else None),
             spend=self._spent(),
             caps=caps,
             seconds=self._before + seconds,
-            eta=seconds / made * left if made and running else None,
+            eta=seconds / self._done_now * left if self._done_now and running else None,
         )
 
     def _caps(self) -> Caps:

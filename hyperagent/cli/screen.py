@@ -1,8 +1,8 @@
 """The screen of ``watch``. The only user of textual; what stands on it is made in ``report.watching``.
 
 A look at the archive happens on a thread, at most once a second and never for more than a twentieth of the time,
-however large the campaign: the keys always answer, and the machine belongs to the run. Texts reach the screen as styled pieces,
-never as markup, and are cleaned where they are made into lines.
+however large the campaign: the keys always answer, and the machine belongs to the run. Texts reach the screen as styled
+pieces, never as markup, and are cleaned where they are made into lines.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _STYLES = {
     "plain": "", "faint": "dim",
 }  # fmt: skip
 FILTERS = ("everything", "scored", "the way to the best", "failed", "under way")
+_TICKING = ("head", "budgets", "workers")
+"""Panes that change with the time alone."""
 _MAIN_ONLY = frozenset({"look", "filter", "events", "best", "pause", "help"})
 _HELP = """\
 The archive is only read: the run neither waits nor slows down.
@@ -209,6 +211,7 @@ class WatchApp(App[None]):
     Args:
         looking: What looks at the campaign.
         unicode: Whether the terminal takes UTF-8.
+        every: Least seconds between looks; 0 = it looks only when :meth:`look` is called.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -239,8 +242,9 @@ class WatchApp(App[None]):
         Binding("ctrl+c", "quit", "Quit", priority=True, show=False),
     ]
 
-    def __init__(self, looking: CampaignWatch, *, unicode: bool = True) -> None:
+    def __init__(self, looking: CampaignWatch, *, unicode: bool = True, every: float = SECOND) -> None:
         super().__init__()
+        self._every = every
         self.animation_level = "none"
         self._looking = looking
         self._unicode = unicode
@@ -274,11 +278,16 @@ class WatchApp(App[None]):
         self._grow()
         self.query_one(Lineage).focus()
         self.call_after_refresh(self.action_best)
-        self.set_timer(SECOND, self._look)
+        self._later(0.0)
 
     # -- looking ---------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _later(self, took: float) -> None:
+        if self._every:
+            self.set_timer(max(self._every, SHARE * took), self.look)
+
+    def look(self) -> None:
+        """Look at the archive on a thread of its own, and show what it found."""
         self.run_worker(self._refresh, thread=True, exclusive=True, exit_on_error=True)
 
     def _refresh(self) -> None:
@@ -297,12 +306,13 @@ class WatchApp(App[None]):
             self.snapshot = self._looking.snapshot
             if changed:
                 self._grow()
-        self._redraw()
-        self.set_timer(max(SECOND, SHARE * (took + time.monotonic() - began)), self._look)
+        self._redraw(everything=changed)
+        self._later(took + time.monotonic() - began)
 
-    def _redraw(self) -> None:
+    def _redraw(self, everything: bool = True) -> None:
         for pane in self.query(Pane):
-            pane.redraw()
+            if everything or pane.id in _TICKING:
+                pane.redraw()
 
     def _grow(self) -> None:
         self.query_one(Lineage).show(self.snapshot, self._wanted())
@@ -380,6 +390,9 @@ class WatchApp(App[None]):
 
     def action_pause(self) -> None:
         self.paused = not self.paused
+        if not self.paused:  # what came meanwhile is no news to the next look
+            self.snapshot = self._looking.snapshot
+            self._grow()
         self._redraw()
 
     def action_help(self) -> None:
