@@ -26,7 +26,7 @@ _LAST = """
         AND kind <> 'campaign_state' ORDER BY sequence DESC LIMIT 1
 """
 _PROGRESS = """
-    SELECT e.id, e.variant, e.benchmark, e.split, e.state, e.screen, e.tasks,
+    SELECT e.id, e.variant, e.benchmark, e.split, e.state, e.screen, e.tasks, e.score,
         (SELECT count(*) FROM outcome o WHERE o.evaluation = e.id) AS done
     FROM evaluation e WHERE e.variant = :variant ORDER BY e.id
 """

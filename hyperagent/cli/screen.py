@@ -56,7 +56,7 @@ The archive is only read: the run neither waits nor slows down.
 
   ★ best   ● evaluated   ○ screened out   … under way
   · no effect   ≡ duplicate   ✗ invalid   ▲▼= against its parent
-  ~ at the end: if each variant takes what one took so far;
+  ~ in all: if each variant takes what one took so far;
   red where a cap comes first
 """
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hyperagent.report.table import clock, duration, interval, score, short, spending, words
+from hyperagent.report.table import DASH, clock, duration, interval, score, short, spending, words
 from hyperagent.report.text import clean, clean_block, fit, pad, to_ascii, width
 from hyperagent.report.tree import MARKS, Line, Role, Span
 
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 FAILED = ("invalid", "no_effect", "duplicate")
 _BAR = 12
 _MOST_TASKS = 12
+_SILENT = frozenset(
+    {
+        "campaign_created",
+        "mutation_started",
+        "program_committed",
+        "evaluation_started",
+        "evaluation_finished",
+        "outcome_added",
+    }
+)
+"""Kinds of events that the rest of the screen tells better."""
 
 
 # -- the head --------------------------------------------------------------------------------------
@@ -102,7 +113,7 @@ def forecast(progress: Progress, used: float) -> float | None:
 
 def _used(form: object, used: float, cap: float, end: float | None) -> tuple[str, str]:
     assert callable(form)
-    return f"{form(used)}{f' of {form(cap)}' if cap else ''}", "" if end is None else f"~{form(end)} at the end"
+    return f"{form(used)}{f' of {form(cap)}' if cap else ''}", "" if end is None else f"~{form(end)} in all"
 
 
 def _attempts(progress: Progress) -> str:
@@ -172,9 +183,6 @@ def told(event: Event, steps: Mapping[str, int]) -> tuple[str, Role] | None:
             return (f"{who}started" + ("" if parent is None else f" from {parent}")), "plain"
         case "mutation_described":
             return f"{who}edited in {duration(_number(payload.get('seconds')))}", "plain"
-        case "evaluation_finished":
-            place = clean(f"{payload.get('benchmark')} {payload.get('split')}", 60)
-            return f"{who}{place} {_score(payload.get('score'))}", "faint"
         case "outcome_added" if payload.get("status") != "scored":
             status = clean(str(payload.get("status")).replace("_", " "), 20)
             return f"{status} in task {clean(str(payload.get('task')), 80)}", "down"
@@ -185,8 +193,8 @@ def told(event: Event, steps: Mapping[str, int]) -> tuple[str, Role] | None:
             return f"session started, {_number(payload.get('workers')):.0f} workers", "best"
         case "test_read":
             return f"{who}the hidden test was read", "plain"
-        case "outcome_added" | "mutation_started" | "program_committed" | "evaluation_started" | "campaign_created":
-            return None
+    if event.kind in _SILENT:
+        return None
     return f"{who}{clean(event.kind.replace('_', ' '), 60)}", "plain"
 
 
@@ -280,8 +288,9 @@ def closeup(found: Closeup, columns: int) -> list[Line]:
         ("spent", spending(found.spend)),
         ("says", clean(variant.summary, 600)),
     ]
-    pairs += [(clean(e.benchmark, 24), f"{e.split}: {e.done}/{e.tasks} tasks, {e.state.replace('_', ' ')}")
-              for e in found.evaluations]  # fmt: skip
+    for one in found.evaluations:
+        done = f"{one.done}/{one.tasks} tasks, {one.state.replace('_', ' ')}"
+        pairs.append((clean(one.benchmark, 24), f"{one.split}: {_score(one.score) or DASH}, {done}"))
     size = max(width(name) for name, text in pairs if text)
     for name, text in pairs:
         for number, part in enumerate(textwrap.wrap(text, max(20, columns - size - 2))):

@@ -14,7 +14,10 @@ from hyperagent.types.tasks import Interval
 
 @dataclass(frozen=True)
 class EvaluationProgress:
-    """How far one evaluation is: ``done`` of ``tasks`` tasks have an outcome; the screen is the first ``screen``."""
+    """How far one evaluation is: ``done`` of ``tasks`` tasks have an outcome; the screen is the first ``screen``.
+
+    ``score`` is in [0, 1]; None while it runs.
+    """
 
     id: int
     variant: str
@@ -24,6 +27,7 @@ class EvaluationProgress:
     screen: int
     tasks: int
     done: int
+    score: float | None
 
 
 @dataclass(frozen=True)
