@@ -7,6 +7,9 @@ pieces, never as markup, and are cleaned where they are made into lines.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -18,6 +21,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, Static, Tree
 
+from hyperagent.cli.boundary import TERMINATED
 from hyperagent.errors import HyperagentError
 from hyperagent.report import watching as report
 from hyperagent.report.curve import curve
@@ -37,6 +41,8 @@ _STYLES = {
     "guide": "dim", "id": "cyan", "score": "", "best": "bold green", "path": "green", "up": "green", "down": "red",
     "plain": "", "faint": "dim",
 }  # fmt: skip
+_PLAIN_STYLES = {"best": "bold", "path": "bold", "guide": "dim", "faint": "dim"}
+"""Under https://no-color.org: weight alone."""
 FILTERS = ("everything", "scored", "the way to the best", "failed", "under way")
 _TICKING = ("head", "budgets", "workers")
 """Panes that change with the time alone."""
@@ -63,12 +69,13 @@ The archive is only read: the run neither waits nor slows down.
 
 def styled(lines: Sequence[Line], unicode: bool = True) -> Text:
     """Lines as rich text; nothing in them is read as markup."""
+    styles = _PLAIN_STYLES if os.environ.get("NO_COLOR") else _STYLES
     text = Text(no_wrap=True, overflow="crop", end="")
     for number, line in enumerate(lines if unicode else report.ascii_lines(lines)):
         if number:
             text.append("\n")
         for span in line:
-            text.append(span.text, _STYLES[span.role])
+            text.append(span.text, styles.get(span.role, ""))
     return text
 
 
@@ -243,7 +250,11 @@ class WatchApp(App[None]):
     ]
 
     def __init__(self, looking: CampaignWatch, *, unicode: bool = True, every: float = SECOND) -> None:
-        super().__init__()
+        # Under NO_COLOR the terminal's own foreground and background, else textual would turn its colours into greys.
+        colourless = bool(os.environ.get("NO_COLOR"))
+        super().__init__(ansi_color=colourless)
+        if colourless:
+            self.theme = "textual-ansi"
         self._every = every
         self.animation_level = "none"
         self._looking = looking
@@ -275,6 +286,8 @@ class WatchApp(App[None]):
 
     def on_mount(self) -> None:
         self.title = "hyperagent"
+        # SIGTERM as an exception out of the loop would leave the terminal as the screen has set it.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, None, TERMINATED)
         self._grow()
         self.query_one(Lineage).focus()
         self.call_after_refresh(self.action_best)

@@ -42,7 +42,9 @@ def watch(
                 raise PrerequisiteError(
                     f"the live view needs textual: {error}", hint="pip install textual, or `hyperagent watch | cat`"
                 ) from error
-            WatchApp(looking, unicode=unicode_output()).run()
+            app = WatchApp(looking, unicode=unicode_output())
+            app.run()
+            raise typer.Exit(app.return_code or 0)
         else:
             write_tree(still(looking.snapshot, columns(), unicode=unicode_output()))
 

@@ -34,7 +34,7 @@ VERBS = [
     "test",
 ]
 VERBS += ["compare", "benchmark list", "benchmark show", "benchmark fetch", "model list", "model pull", "model test"]
-VERBS += ["sandbox build", "sandbox doctor", "costs", "calls show", "calls export"]
+VERBS += ["sandbox build", "sandbox doctor", "watch", "costs", "calls show", "calls export"]
 VERBS += ["benchmark init", "benchmark validate", "benchmark run", "benchmark score", "benchmark import"]
 SHOWING = [
     "status",
