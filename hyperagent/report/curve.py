@@ -38,7 +38,8 @@ def curve(variants: Sequence[Variant], columns: int, rows: int, *, unicode: bool
         if low <= score <= high or whole:
             grid.point(step, score, "●" if whole else "○", "plain" if whole else "faint")
         if whole and (score > best or step == 0):
-            grid.line(last, step, best)
+            if step > last:
+                grid.line(last, step, best)
             best, last = score, step
             grid.point(step, score, "●", "path")
     grid.point(last, best, "★", "best")

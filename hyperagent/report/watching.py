@@ -295,7 +295,8 @@ def closeup(found: Closeup, columns: int) -> list[Line]:
     for name, text in pairs:
         for number, part in enumerate(textwrap.wrap(text, max(20, columns - size - 2))):
             lines.append(_cut((Span(pad("" if number else name, size + 2), "faint"), Span(part, "plain")), columns))
-    for name, tasks, role in (("won", found.won, "up"), ("lost", found.lost, "down")):
+    flips: tuple[tuple[str, tuple[str, ...], Role], ...] = (("won", found.won, "up"), ("lost", found.lost, "down"))
+    for name, tasks, role in flips:
         for task in tasks[:_MOST_TASKS]:
             lines.append(_cut((Span(pad(name, size + 2), role), Span(clean(task, columns), "plain")), columns))
         if len(tasks) > _MOST_TASKS:

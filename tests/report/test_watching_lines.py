@@ -49,6 +49,11 @@ def test_a_cap_that_comes_before_the_end_is_red() -> None:
     assert plain([lines["variants"]]).count("━") == 5  # 12 x 3/7
 
 
+def test_a_curve_with_nothing_but_the_seed_has_one_line() -> None:
+    lines = plain(curve([variant(0, 0.05), variant(1, None, "mutating")], 26, 8)).split("\n")
+    assert ["━" in line for line in lines] == [True] + 7 * [False]
+
+
 def test_bars_need_no_unicode() -> None:
     assert plain(report.budgets(NOW, 80, unicode=False)).isascii()
 
