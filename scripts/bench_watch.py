@@ -18,7 +18,8 @@ import termios
 import time
 from pathlib import Path
 
-SETTLING = 15.0
+SETTLING = 25.0
+"""Seconds after which even a busy machine has drawn the first screen."""
 
 
 def drain(terminal: int, seconds: float) -> int:

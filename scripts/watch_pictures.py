@@ -1,4 +1,4 @@
-"""Pictures of `hyperagent watch`: scripts/watch_pictures.py [--size 100x30] [--until N] ARCHIVE CAMPAIGN OUT.svg [KEY ..]
+"""Pictures of `hyperagent watch`: scripts/watch_pictures.py [--size 100x30] [--until N] ARCHIVE CAMPAIGN OUT.svg [KEY]
 
 With --until it looks, once a second, until so many variants are evaluated; then it presses the keys and takes the
 picture. An SVG is drawn as PNG beside it where a Chromium is found.
