@@ -19,6 +19,7 @@ from hyperagent.types import (
     ChatReply,
     ChatRequest,
     Evaluation,
+    EvaluationProgress,
     Event,
     Examiner,
     Grade,
@@ -457,6 +458,19 @@ class Archive(CallRecorder, Protocol):
 
     def import_bundle(self, file: Path, name: str = "") -> Campaign:
         """Check a bundle, then take all of it in or nothing. Writer only. A taken name gets ``-2`` ... appended."""
+
+    # what a watcher polls; ``campaign`` and ``variant`` are ids here
+    def pulse(self) -> tuple[int, int]:
+        """Numbers of the newest event and the newest model call of the whole archive."""
+
+    def newest_events(self, campaign: str, most: int) -> Sequence[Event]:
+        """The last ``most`` events, oldest first; those of single tasks are left out."""
+
+    def sessions(self, campaign: str, kind: str) -> Sequence[tuple[Event, float]]:
+        """Of each session the event of that kind with which it began, and when it ended."""
+
+    def evaluation_progress(self, variant: str) -> Sequence[EvaluationProgress]:
+        """How far the variant's evaluations are, in the order of their start."""
 
     # health
     def recover(self) -> Sequence[str]:

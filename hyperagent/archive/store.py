@@ -19,6 +19,7 @@ from hyperagent.archive.evaluations import EvaluationStore
 from hyperagent.archive.lineage import Lineage
 from hyperagent.archive.lock import WriterLock
 from hyperagent.archive.names import check_name, free_name
+from hyperagent.archive.pulse import PulseReads
 from hyperagent.archive.references import find_campaign, find_variant
 from hyperagent.archive.schema import Database, Row, Transaction
 from hyperagent.errors import NotFoundError, PrerequisiteError
@@ -37,7 +38,7 @@ DATABASE_NAME = "archive.db"
 FINAL: tuple[VariantStatus, ...] = ("evaluated", "screened_out", "raced_out", "no_effect", "duplicate", "invalid")
 
 
-class Store(EvaluationStore, CallStore, BulkReads, BundleStore):
+class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
     """Implements :class:`hyperagent.protocols.Archive`; made by :func:`hyperagent.archive.open_archive`.
 
     Methods that write raise HyperagentError where the archive was opened for reading.

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         pull_model,
         test_model,
     )
+    from hyperagent.assembly.watching import CampaignWatch
     from hyperagent.assembly.wiring import (
         lock_holder,
         new_campaign,
@@ -103,6 +104,7 @@ _PARTS = {
     "sharing": "export_bundle export_outcomes import_bundle",
     "supplies": "ModelRow PackRow benchmarks build_image describe_benchmark fetch_benchmark models pull_model "
     "test_model",
+    "watching": "CampaignWatch",
     "wiring": "lock_holder new_campaign open_archive replayer resume_campaign",
 }
 """Module -> the names above that it holds."""
@@ -121,6 +123,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "BenchmarkRun",
     "BenchmarkRunner",
+    "CampaignWatch",
     "Check",
     "Comparison",
     "CostRow",

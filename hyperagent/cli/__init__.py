@@ -30,6 +30,7 @@ from hyperagent.cli import (
     sharing,
     showing,
     starting,
+    watching,
 )
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
 from hyperagent.cli.context import context_of
@@ -60,6 +61,7 @@ benching.register(app)
 resources.register(app)
 searching.register(app)
 distilling.register(app)
+watching.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ServerBench,
     )
     from hyperagent.cli.searches import ComparisonRunner, ImprovementRunner
+    from hyperagent.cli.watches import CampaignWatch
     from hyperagent.config import Config
     from hyperagent.protocols import Archive, Observer
     from hyperagent.types import (
@@ -223,6 +224,7 @@ class Assembly(Protocol):
     ) -> ServerBench: ...
     def build_image(self, progress: Progress) -> str: ...
     def sandbox_checks(self) -> Sequence[Check]: ...
+    def CampaignWatch(self, archive: Archive, campaign: str) -> CampaignWatch: ...  # noqa: N802 - a class of the assembly
     def lock_holder(self, path: Path) -> Mapping[str, Any] | None: ...
 
 

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from hyperagent.cli.output import say
 from hyperagent.report.table import clock, duration, interval
 from hyperagent.report.text import clean
+from hyperagent.report.tree import plain
+from hyperagent.report.watching import budgets, standing
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from hyperagent.types import Progress
 
-_BAR = 30
+_COLUMNS = 80
 HEARTBEAT = 20.0
 """Seconds after which a run that nothing came out of says what it is doing, so that nobody takes it for dead."""
 
@@ -126,21 +128,14 @@ def summary(progress: Progress) -> str:
 
 
 def panel(progress: Progress) -> list[str]:
-    """The lines of the live display."""
-    share = min(1.0, progress.done / progress.target) if progress.target else 0.0
-    filled = round(_BAR * share)
+    """The lines of the live display: in short what `watch` shows."""
     eta = f", ETA {duration(progress.eta)}" if progress.eta is not None else ""
-    bar = "━" * filled + "┄" * (_BAR - filled)
-    lines = [
-        f"campaign {clean(progress.campaign.name, 40)}  {clock(progress.seconds)}{eta}",
-        f"{bar}  {progress.done}/{progress.target} variants, {progress.attempts} attempts",
-    ]
+    lines = [f"campaign {clean(progress.campaign.name, 40)}  {clock(progress.seconds)}{eta}"]
+    lines += plain(budgets(progress, _COLUMNS)).split("\n")
     lines += [f"  step {step:<4} {clean(doing, 60)}" for step, doing in progress.in_flight]
     if progress.best is not None:
-        lines.append(f"★ best {_best(progress)}")
-    if progress.seed_interval is not None:
-        lines.append(f"  seed {interval(progress.seed_interval)}")
-    return [*lines, f"  spent {', '.join(spent(progress))}"]
+        lines += plain(standing(progress, _COLUMNS)).split("\n")
+    return lines
 
 
 def spent(progress: Progress) -> list[str]:

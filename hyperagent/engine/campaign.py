@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
 
@@ -119,7 +120,8 @@ class CampaignRunner:
         for line in self._archive.recover():
             self._observer.message(line)
         self._campaign = self._archive.set_campaign_state(self._campaign.id, "running")
-        self._archive.append_event(self._campaign.id, SESSION_STARTED, {"workers": self._config.search.workers})
+        told = {"workers": self._config.search.workers, "caps": asdict(self._meter.caps)}
+        self._archive.append_event(self._campaign.id, SESSION_STARTED, told)
         self._session_start = time.monotonic()
         for variant in self._archive.variants(self._campaign.id):
             self._remember(variant)

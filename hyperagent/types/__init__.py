@@ -22,8 +22,10 @@ from hyperagent.types.comparing import (
 from hyperagent.types.running import CampaignResult, Caps, Divergence, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
 from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scorecard, Task
+from hyperagent.types.watching import Activity, Closeup, EvaluationProgress, Snapshot
 
 __all__ = [
+    "Activity",
     "CallKey",
     "Campaign",
     "CampaignComparison",
@@ -32,10 +34,12 @@ __all__ = [
     "Caps",
     "ChatReply",
     "ChatRequest",
+    "Closeup",
     "Comparison",
     "Details",
     "Divergence",
     "Evaluation",
+    "EvaluationProgress",
     "Event",
     "Examiner",
     "FileChange",
@@ -63,6 +67,7 @@ __all__ = [
     "SandboxInfo",
     "Scorecard",
     "Scores",
+    "Snapshot",
     "Spend",
     "Split",
     "Task",

@@ -35,8 +35,18 @@ VERBS = [
     "export",
 ]
 VERBS += ["compare", "benchmark list", "benchmark show", "benchmark fetch", "model list", "model pull", "model test"]
-VERBS += ["model serve", "model bench"]
-VERBS += ["regressions", "ensemble", "sandbox build", "sandbox doctor", "costs", "calls show", "calls export", "import"]
+VERBS += ["model serve", "model bench", "import", "watch"]
+VERBS += [
+    "regressions",
+    "ensemble",
+    "sandbox build",
+    "sandbox doctor",
+    "costs",
+    "calls show",
+    "calls export",
+    "import",
+    "watch",
+]
 VERBS += ["benchmark init", "benchmark validate", "benchmark run", "benchmark score", "benchmark import"]
 SHOWING = [
     "status",
