@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
     from hyperagent.assembly.scoring import Scored, score_predictions
     from hyperagent.assembly.serving import ServerBench, ServeWishes, bench_model, serve_model
+    from hyperagent.assembly.skills import campaign_skills, find_skill, graft, skill_rows, skill_source
     from hyperagent.assembly.supplies import (
         ModelRow,
         PackRow,
@@ -98,6 +99,7 @@ _PARTS = {
     "reports": "best campaign_regressions evaluate_test interval intervals paired scorecards scores",
     "scoring": "Scored score_predictions",
     "serving": "ServeWishes ServerBench bench_model serve_model",
+    "skills": "campaign_skills find_skill graft skill_rows skill_source",
     "supplies": "ModelRow PackRow benchmarks build_image describe_benchmark fetch_benchmark models pull_model "
     "test_model",
     "wiring": "lock_holder new_campaign open_archive replayer resume_campaign",
@@ -146,6 +148,7 @@ __all__ = [
     "call_record",
     "campaign_costs",
     "campaign_regressions",
+    "campaign_skills",
     "compare_campaigns",
     "compare_variants",
     "conversation",
@@ -157,6 +160,8 @@ __all__ = [
     "export_calls",
     "export_program",
     "fetch_benchmark",
+    "find_skill",
+    "graft",
     "import_papers",
     "import_polyglot",
     "imported_file",
@@ -181,6 +186,8 @@ __all__ = [
     "scorecards",
     "scores",
     "serve_model",
+    "skill_rows",
+    "skill_source",
     "test_editing",
     "test_model",
     "turns",

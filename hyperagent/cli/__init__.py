@@ -28,6 +28,7 @@ from hyperagent.cli import (
     resources,
     searching,
     showing,
+    skills,
     starting,
 )
 from hyperagent.cli.boundary import INTERRUPTED, install_signals
@@ -58,6 +59,7 @@ benching.register(app)
 resources.register(app)
 searching.register(app)
 distilling.register(app)
+skills.register(app)
 
 
 def _version(wanted: bool) -> None:
