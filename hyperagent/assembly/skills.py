@@ -212,8 +212,9 @@ def _tried(config: Config, archive: Path, tree: ProgramTree, touched: Sequence[s
     finally:
         sandbox.reap()
     if result.status != "ok":
+        reason = (result.error.strip().splitlines() or [result.status])[-1]
         raise UsageError(
-            f"the program does not load with the skill: {result.status}: {result.error}"[:2000],
+            f"the program does not load with the skill: {reason[:500]}",
             hint="nothing was written; graft it into a program that is closer to its own, or mend it by hand",
         )
     return sandbox.info.backend

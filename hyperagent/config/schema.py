@@ -113,6 +113,13 @@ class SearchConfig:
         "Outcomes of an equal program under equal conditions, from whatever campaign, are taken over instead of run "
         "again (never on the hidden test, never where the pack is stochastic).",
     )
+    inspirations: int = option(
+        0,
+        "High-scoring variants of other lineages whose edits a mutation is shown, with their gains on train tasks; "
+        "0 = none.",
+        minimum=0,
+        maximum=4,
+    )
     plateau_steps: int = option(
         0, "Steps without an improvement of the best beyond its interval that make a plateau; 0 = none.", minimum=0
     )
