@@ -29,12 +29,8 @@ BASE = {"protocols", "config", "types", "errors"}
 FLOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"assembly", "report"} | BASE,
-<<<<<<< HEAD
-    "assembly": {"distil", "engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
+    "assembly": {"distil", "skills", "engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
     "distil": {"engine", "evaluation"} | BASE,
-=======
-    "assembly": {"skills", "engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
->>>>>>> 78e88d3 (Skills: what variants invented, with carriers and paired effects; list, show, export, graft into another program)
     "engine": {"evaluation"} | BASE,
     "skills": {"engine", "evaluation"} | BASE,
     "evaluation": BASE,
