@@ -91,6 +91,13 @@ def test_layout_locals_and_names_make_no_new_skill():
     assert found([None, 0, 0], [program(), program({"agent.py": renamed}), program({"agent.py": spread})]) == {}
 
 
+def test_a_skill_that_an_heir_renames_is_carried_on():
+    renamed = {**INVENTED, "agent.py": INVENTED["agent.py"].replace("vote(", "ballot(")}
+    skills = found([None, 0, 1], [program(), program(INVENTED), program(renamed)])
+    assert "function ballot" not in skills
+    assert (skills["function vote"].carriers, skills["function vote"].modified) == ((1, 2), ())
+
+
 def test_a_copy_from_another_file_says_so():
     start = program({"measures.py": "def count(text):\n    return len(text)\n"})
     copy = {**start, "agent.py": (SEED + "\n\ndef count(text):\n    return len(text)\n").encode()}
