@@ -111,10 +111,10 @@ def _of_code(kind: SkillKind, node: Function | ast.ClassDef) -> tuple[str, str]:
     """Digest and first docstring line. Changes the node."""
     about, own = _about(node), node.name
     without_docstrings(ast.Module([node], []))
+    node.name = "_"  # first: locals are numbered under their function's name
     for part in ast.walk(node):
         if isinstance(part, Function):
             rename_locals(part)
-    node.name = "_"
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and part.id == own:  # it calls itself, by whatever name
             part.id = "_"
