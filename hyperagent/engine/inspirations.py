@@ -51,7 +51,7 @@ def choose(variants: Sequence[Variant], parent: Variant, before_step: int, count
 def _line(variant: Variant, by_id: Mapping[str, Variant]) -> set[str]:
     """Ids of a variant and its ancestors."""
     line = {variant.id}
-    while variant.parent in by_id:
+    while variant.parent and variant.parent in by_id:
         variant = by_id[variant.parent]
         line.add(variant.id)
     return line
