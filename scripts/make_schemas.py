@@ -142,6 +142,10 @@ def schemas() -> dict[str, dict[str, Any]]:
     verb("compare-campaigns", comparison=records.CampaignComparison)
     verb("replay", reports=Sequence[records.ReplayReport])
     verb("replay-step-through", variant=str, task=str, turns=Sequence[records.Turn])
+    verb("skills-list", campaign=str, skills=Sequence[records.Skill])
+    verb("skills-show", campaign=str, skill=records.Skill, text=str)
+    graft = get_type_hints(records.Graft)
+    verb("skills-graft", **graft)
     verb("export", variant=str, tree=str, directory=str, files=int)
     return made
 

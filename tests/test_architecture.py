@@ -29,10 +29,11 @@ BASE = {"protocols", "config", "types", "errors"}
 FLOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"assembly", "report"} | BASE,
-    "assembly": {"distil", "engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
+    "assembly": {"distil", "skills", "engine", "evaluation", "sandbox", "models", "archive", "report"} | BASE,
     "distil": {"engine", "evaluation"} | BASE,
     "api": {"assembly"} | BASE,
     "engine": {"evaluation"} | BASE,
+    "skills": {"engine", "evaluation"} | BASE,
     "evaluation": BASE,
     "sandbox": BASE,
     "models": BASE,

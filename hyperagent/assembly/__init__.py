@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from hyperagent.assembly.scoring import Scored, score_predictions
     from hyperagent.assembly.serving import ServerBench, ServeWishes, bench_model, serve_model
     from hyperagent.assembly.sharing import export_bundle, export_outcomes, import_bundle
+    from hyperagent.assembly.skills import campaign_skills, find_skill, graft, skill_rows, skill_source
     from hyperagent.assembly.supplies import (
         ModelRow,
         PackRow,
@@ -102,6 +103,7 @@ _PARTS = {
     "scoring": "Scored score_predictions",
     "serving": "ServeWishes ServerBench bench_model serve_model",
     "sharing": "export_bundle export_outcomes import_bundle",
+    "skills": "campaign_skills find_skill graft skill_rows skill_source",
     "supplies": "ModelRow PackRow benchmarks build_image describe_benchmark fetch_benchmark models pull_model "
     "test_model",
     "watching": "CampaignWatch",
@@ -152,6 +154,7 @@ __all__ = [
     "call_record",
     "campaign_costs",
     "campaign_regressions",
+    "campaign_skills",
     "compare_campaigns",
     "compare_variants",
     "conversation",
@@ -165,6 +168,8 @@ __all__ = [
     "export_outcomes",
     "export_program",
     "fetch_benchmark",
+    "find_skill",
+    "graft",
     "import_bundle",
     "import_papers",
     "import_polyglot",
@@ -190,6 +195,8 @@ __all__ = [
     "scorecards",
     "scores",
     "serve_model",
+    "skill_rows",
+    "skill_source",
     "test_editing",
     "test_model",
     "turns",

@@ -350,7 +350,7 @@ def _alone(config: Config, split: Split, limit: int) -> Config:
         config.benchmarks[0], screen=0, train=counts["train"], validation=counts["validation"], test=counts["test"]
     )
     budget = replace(config.budget, variants=0, steps=1)
-    models = replace(config.models, mutation="random/uniform")
+    models = replace(config.models, mutation="random/uniform", mutations="")
     return replace(config, benchmarks=(entry,), budget=budget, models=models)
 
 

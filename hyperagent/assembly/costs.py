@@ -228,7 +228,7 @@ def check_prices(client: ModelClient, config: Config) -> None:
     capped = [name for name, cost in _cost_caps(config).items() if cost]
     models = config.models
     others = [name for name in (*models.fallback_models, models.embedding) if name]
-    for model in dict.fromkeys((models.mutation, models.evaluation, *others)):
+    for model in dict.fromkeys((*models.mutation_models, models.evaluation, *others)):
         free = model.partition("/")[0] in FREE_PROVIDERS
         if capped and not free and not client.price(ChatRequest(model, ()), 1_000_000, 1_000_000):
             raise ConfigError(

@@ -331,7 +331,7 @@ def _trial_config(config: Config, plan: DistilPlan, role: str, model: str) -> Co
     """As the campaigns were run, but for the model; `resume` finds nothing to do in it."""
     name = f"distil-{plan.names['adapter'].rpartition('+')[2]}-{role}"
     budget = replace(config.budget, variants=0, steps=1, seconds=0.0)  # the source's wall time was for its own search
-    models = replace(config.models, mutation=model)
+    models = replace(config.models, mutation=model, mutations="")
     return replace(config, name=name, seed=plan.options.settings.seed, models=models, budget=budget)
 
 

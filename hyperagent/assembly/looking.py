@@ -20,6 +20,7 @@ from hyperagent.types import (
     ModelCall,
     Outcome,
     Paired,
+    ProgramTree,
     Scores,
     Spend,
     Split,
@@ -191,7 +192,15 @@ def export_program(archive: Archive, variant: Variant, directory: Path) -> int:
     """
     if not variant.commit:
         raise UsageError(f"variant {variant.id} has no program: {variant.status.replace('_', ' ')}")
-    tree = archive.read_tree(variant.commit)
+    return write_program(archive.read_tree(variant.commit), directory)
+
+
+def write_program(tree: ProgramTree, directory: Path) -> int:
+    """Write a program into a new or empty folder; returns the number of files.
+
+    Raises:
+        UsageError: The folder holds something or cannot be written.
+    """
     try:
         if directory.is_symlink() or (directory.exists() and (not directory.is_dir() or any(directory.iterdir()))):
             raise UsageError(f"{directory} is not an empty folder", hint="name a new one")

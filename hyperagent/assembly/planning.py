@@ -56,7 +56,8 @@ def plan(config: Config) -> Plan:
     whole = evaluation.within(limits) * (config.budget.variants + 1) + mutation.within(limits) * steps
     each = evaluation.within(limits) + mutation.within(limits) * attempts_each
     affordable = _affordable(config, evaluation.within(limits), each)
-    notes = [f"programs are rewritten by {config.models.mutation}, tasks are solved by {config.models.evaluation}"]
+    writers = " or ".join(config.models.mutation_models)
+    notes = [f"programs are rewritten by {writers}, tasks are solved by {config.models.evaluation}"]
     if affordable < config.budget.variants:
         notes.append(f"at worst the caps afford {affordable} of the {config.budget.variants} variants wanted")
     return Plan(
@@ -86,11 +87,11 @@ def _tasks(client: ModelClient, config: Config, tasks: list[Task]) -> _Size:
 
 
 def _mutation(client: ModelClient, config: Config) -> _Size:
-    model = config.models.mutation
-    if model.startswith("random/"):
+    models = [model for model in config.models.mutation_models if not model.startswith("random/")]
+    if not models:
         return _Size()
-    request = ChatRequest(model, ({"role": "user", "content": ""},))
-    cost = client.price(request, MUTATION_PROMPT_TOKENS, config.models.max_tokens)
+    requests = [ChatRequest(model, ({"role": "user", "content": ""},)) for model in models]
+    cost = max(client.price(request, MUTATION_PROMPT_TOKENS, config.models.max_tokens) for request in requests)
     return _Size(1, MUTATION_PROMPT_TOKENS + config.models.max_tokens, cost) * config.limits.mutation_calls
 
 

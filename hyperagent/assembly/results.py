@@ -80,7 +80,9 @@ def read_results(archive: Archive, campaign: str, variants: Sequence[Variant], *
         notes: Most reasons of failed tasks to keep.
     """
     number = {variant.id: index for index, variant in enumerate(variants)}
-    every = [one for one in archive.campaign_evaluations(campaign) if hidden or one.split != "test"]
+    # A running campaign may have begun others since the variants were read.
+    began = [one for one in archive.campaign_evaluations(campaign) if one.variant in number]
+    every = [one for one in began if hidden or one.split != "test"]
     order = {"validation": 0, "train": 1, "test": 2}
     found: dict[tuple[str, Split], TaskSet] = {}
     newest: dict[tuple[str, str, Split], int] = {}

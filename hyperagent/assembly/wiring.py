@@ -121,7 +121,7 @@ class Wiring:
 
         check_prices(self.client, self.parts.config)
         models = self.parts.config.models
-        for model in dict.fromkeys((models.mutation, models.evaluation)):
+        for model in dict.fromkeys((*models.mutation_models, models.evaluation)):
             if not model.startswith("random/"):
                 probe(self.client, model, timeout=models.timeout)
 
@@ -192,7 +192,7 @@ def check_no_model_writes(config: Config) -> None:
         ConfigError: A model of the campaign is none of the doubles.
     """
     models = config.models
-    for model in (models.mutation or models.model, models.evaluation or models.model, *models.fallback_models):
+    for model in (*models.mutation_models, models.evaluation or models.model, *models.fallback_models):
         if not model.startswith(("planted/", "random/", "none/")):
             raise ConfigError(
                 f"sandbox.backend = inprocess: {model} could write code that runs inside the engine",
@@ -263,8 +263,7 @@ def resolve_models(config: Config, observer: Observer | None) -> Config:
     """Replace empty and ``local/auto`` model names by the models really used."""
     from hyperagent.models import choose_local
 
-    def chosen(purpose: Literal["mutation", "evaluation"]) -> str:
-        model: str = getattr(config.models, purpose) or config.models.model
+    def chosen(purpose: Literal["mutation", "evaluation"], model: str) -> str:
         if model != "local/auto":
             return model
         name, note = choose_local(purpose)
@@ -272,8 +271,11 @@ def resolve_models(config: Config, observer: Observer | None) -> Config:
             observer.message(note)
         return f"local/{name}"
 
-    models = replace(config.models, mutation=chosen("mutation"), evaluation=chosen("evaluation"))
-    return replace(config, models=models)
+    models = config.models
+    several = [chosen("mutation", model) for model in models.mutation_models]
+    evaluation = chosen("evaluation", models.evaluation or models.model)
+    names = ", ".join(several) if len(several) > 1 else ""
+    return replace(config, models=replace(models, mutation=several[0], mutations=names, evaluation=evaluation))
 
 
 # -- campaigns -----------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from hyperagent.cli import (
     searching,
     sharing,
     showing,
+    skills,
     starting,
     watching,
 )
@@ -62,6 +63,7 @@ resources.register(app)
 searching.register(app)
 distilling.register(app)
 watching.register(app)
+skills.register(app)
 
 
 def _version(wanted: bool) -> None:

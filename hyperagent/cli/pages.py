@@ -52,7 +52,8 @@ def report(
         path = output or Path(f"{found.name}.html")
         if path.is_dir() or (path.exists() and not force):
             raise UsageError(f"{path} is there already", hint="name another file with -o, or replace it with --force")
-        data = context.assembly.page_data(home, found, hidden=hidden)
+        skills = context.assembly.skill_rows(home, found)
+        data = context.assembly.page_data(home, found, hidden=hidden, skills=skills)
     written = _write(path, render(data, title=f"{found.name} - hyperagent"))
     if json:
         emit(campaign=found.name, file=path, bytes=written, variants=len(data["variants"].get("id", ())))

@@ -63,11 +63,14 @@ def _check_models(models: ModelsConfig, refuse: Refuse) -> None:
         ("models.model", models.model),
         ("models.mutation", models.mutation),
         ("models.evaluation", models.evaluation),
+        *(("models.mutations", name) for name in models.mutation_models),
     ):
         if value in models.served and not value.startswith("local/"):
             raise refuse("models.serve", f"cannot serve {value!r}", "only local/NAME is served; see `model list`")
         if any(character.isspace() for character in value):
             raise refuse(key, f"is not a model string: {value!r}", "e.g. openai/NAME, ollama_chat/NAME, local/NAME")
+    if models.mutations.strip(", ") and models.mutation not in ("", *models.mutation_models):
+        raise refuse("models.mutation", "and models.mutations name different models", "keep one of the two keys")
 
 
 def _check_sandbox(sandbox: SandboxConfig, refuse: Refuse) -> None:

@@ -113,6 +113,13 @@ class SearchConfig:
         "Outcomes of an equal program under equal conditions, from whatever campaign, are taken over instead of run "
         "again (never on the hidden test, never where the pack is stochastic).",
     )
+    inspirations: int = option(
+        0,
+        "High-scoring variants of other lineages whose edits a mutation is shown, with their gains on train tasks; "
+        "0 = none.",
+        minimum=0,
+        maximum=4,
+    )
     plateau_steps: int = option(
         0, "Steps without an improvement of the best beyond its interval that make a plateau; 0 = none.", minimum=0
     )
@@ -160,6 +167,11 @@ class ModelsConfig:
     mutation: str = option(
         "", "Another model for rewriting programs; empty = `model`. random/uniform draws edits without a model."
     )
+    mutations: str = option(
+        "",
+        "Several models for rewriting programs, separated by commas: each step takes the one whose edits have gained "
+        "most for what they cost (see docs/search.md). Empty = `mutation` alone.",
+    )
     evaluation: str = option("", "Another model for solving tasks; empty = `model`.")
     serve: str = option(
         "",
@@ -197,6 +209,12 @@ class ModelsConfig:
         """The models that the campaign serves by itself."""
         purposes = ("mutation", "evaluation") if self.serve == "both" else (self.serve,) if self.serve else ()
         return tuple(dict.fromkeys(getattr(self, purpose) or self.model for purpose in purposes))
+
+    @property
+    def mutation_models(self) -> tuple[str, ...]:
+        """Every model that may rewrite programs, each once."""
+        several = tuple(dict.fromkeys(filter(None, (name.strip() for name in self.mutations.split(",")))))
+        return several or (self.mutation or self.model,)
 
     @property
     def fallback_models(self) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from random import Random
 
 from hyperagent.engine.evaluate import Evaluator
+from hyperagent.engine.inspirations import INSPIRED, choose, chosen_before
 from hyperagent.engine.parts import Parts
 from hyperagent.types import Evaluation, Json, ProgramTree, Variant
 
@@ -46,6 +48,8 @@ class EvidenceBuilder:
             "ancestors": self._ancestors(parent),
             "attempts": self._attempts(parent, before_step),
         }
+        if self._parts.config.search.inspirations:
+            summary["inspirations"] = [self._edit(one) for one in self._inspirations(parent, before_step)]
         return {
             "summary.json": json.dumps(summary, sort_keys=True, ensure_ascii=False, indent=1).encode(),
             "train.jsonl": "".join(line + "\n" for line in lines).encode(),
@@ -83,15 +87,32 @@ class EvidenceBuilder:
         while current.parent and len(rows) < ANCESTORS:
             parent = archive.variant(current.parent)
             rows.append(
-                {
-                    "step": current.step,
-                    "train_score": self._train_score(current),
-                    "summary": current.summary[:300],
-                    "diff": archive.diff(parent.commit, current.commit)[:DIFF_CHARACTERS],
-                }
+                {"step": current.step, "train_score": self._train_score(current), **self._told(parent, current)}
             )
             current = parent
         return rows
+
+    def _told(self, parent: Variant, child: Variant) -> dict[str, Json]:
+        diff = self._parts.archive.diff(parent.commit, child.commit)
+        return {"summary": child.summary[:300], "diff": diff[:DIFF_CHARACTERS]}
+
+    def _inspirations(self, parent: Variant, before_step: int) -> list[Variant]:
+        archive, config = self._parts.archive, self._parts.config
+        chosen = chosen_before(archive, parent.campaign, before_step)
+        if chosen is None:
+            source = Random(f"{config.seed}/{before_step}/inspirations")
+            variants = archive.variants(parent.campaign)
+            chosen = choose(variants, parent, before_step, config.search.inspirations, source)
+            payload = {"step": before_step, "inspirations": [one.id for one in chosen]}
+            archive.append_event(parent.campaign, INSPIRED, payload)
+        return chosen
+
+    def _edit(self, variant: Variant) -> dict[str, Json]:
+        """What a variant's edit was, and what it gained on train tasks: null where one of the two never ran there."""
+        parent = self._parts.archive.variant(variant.parent or "")
+        before, after = self._train_score(parent), self._train_score(variant)
+        gain = None if before is None or after is None else after - before
+        return {"step": variant.step, "train_gain": gain, **self._told(parent, variant)}
 
     def _train_score(self, variant: Variant) -> float | None:
         scores = [

@@ -48,7 +48,7 @@ def _file_form(path: str, data: bytes) -> str:
         for function in [
             node for node in ast.walk(module) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         ]:
-            _rename_locals(function)
+            rename_locals(function)
         for node in ast.walk(module):
             if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef)):
                 node.body = list(_sorted_imports(node.body))
@@ -81,7 +81,7 @@ def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
             yield from _own_nodes(child)
 
 
-def _rename_locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+def rename_locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     """Number the plain local variables in the order of their first appearance; parameters keep their names."""
     names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
     if any(node.id in _INTROSPECTION for node in names):

@@ -38,7 +38,7 @@ class Mode:
             search = replace(search, selection=self.selection, islands=1, grid="")
         models = config.models
         if self.mutation:  # what has no words can only fill in a form
-            models = replace(models, mutation=self.mutation, editing="constrained")
+            models = replace(models, mutation=self.mutation, mutations="", editing="constrained")
         return replace(config, search=search, models=models)
 
     def generation0(self, program: ProgramTree) -> ProgramTree:

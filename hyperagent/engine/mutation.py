@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
+from hyperagent.engine.bandit import make_chooser
 from hyperagent.engine.budget import Budget
 from hyperagent.engine.likeness import DOCUMENTATION, PARSING, Likenesses, without_docstrings
 from hyperagent.engine.modes import mode_of
@@ -90,6 +91,7 @@ class Mutator:
         self._meter = meter
         self._random_seed = random_seed
         self._mode = mode_of(parts.config)
+        self._models = make_chooser(parts)
         self._seeds: dict[str, ProgramTree] = {}
         self._likenesses = Likenesses(parts.archive)
 
@@ -136,6 +138,7 @@ class Mutator:
         job = mutation_job(variant.campaign, variant.step)
         seed = step_seed(self._random_seed, variant.step)
         models = config.models
+        model = self._models.model(variant)
         temperature = mutation_temperature(self._parts.archive, variant, models.mutation_temperature, config.search)
         defaults = {"temperature": temperature, "max_tokens": models.max_tokens, "seed": seed}
         environment = {
@@ -148,7 +151,7 @@ class Mutator:
             campaign=variant.campaign,
             variant=variant.id,
             purpose="mutate",
-            model=models.mutation,
+            model=model,
             meter=self._meter.job(variant.id, job),
             defaults=defaults,
         ) as channel:
@@ -157,7 +160,7 @@ class Mutator:
             spec = JobSpec(job, rewriter, evidence, channel.directory, limits, environment, subject=subject)
             with self._parts.sandbox.session(spec) as session:
                 channel.begin("mutate")
-                arguments = {"model": models.mutation, "iterations_left": iterations_left}
+                arguments = {"model": model, "iterations_left": iterations_left}
                 try:
                     result = session.run(RunRequest("meta", arguments, config.limits.mutation_seconds))
                 except SandboxLost:

@@ -53,7 +53,7 @@ def try_edit(
     Raises:
         ModelLost, ModelUnavailable, BudgetReached, SandboxLost: No trial took place.
     """
-    config = replace(parts.config, models=replace(parts.config.models, editing=editing))
+    config = replace(parts.config, models=replace(parts.config.models, editing=editing, mutations=""))
     mutator = Mutator(replace(parts, config=config), meter, config.seed)
     variant = Variant("trial", f"trial-{editing}", number, 1, None, "mutating")
     return judged(editing, program, mutator.rerun(variant, program, evidence, 1))

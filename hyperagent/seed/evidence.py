@@ -50,6 +50,11 @@ class Evidence:
         """Earlier children of the same parent."""
         return list(self.summary.get("attempts") or [])
 
+    @property
+    def inspirations(self) -> list[dict[str, Any]]:
+        """Edits of good programs of other lineages, where the campaign shows any."""
+        return list(self.summary.get("inspirations") or [])
+
     @cached_property
     def replies(self) -> list[str]:
         """What the model said last, per train task."""

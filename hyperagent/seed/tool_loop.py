@@ -115,6 +115,11 @@ def describe(root: Path, evidence: Evidence, eval_path: str | None, iterations_l
             f"Tried from the same program, ended as {attempt.get('status')}: {attempt.get('summary')}\n"
             f"{str(attempt.get('diff') or '')[:800]}"
         )
+    for other in evidence.inspirations:
+        parts.append(
+            f"An edit in another lineage, train gain {other.get('train_gain')}; take from it what fits here: "
+            f"{other.get('summary')}\n{str(other.get('diff') or '')[:1500]}"
+        )
     for task in evidence.failures[:6]:
         shown = {key: task.get(key) for key in ("input", "prediction", "target", "status", "error") if task.get(key)}
         parts.append("Failed task: " + json.dumps(shown, ensure_ascii=False)[:2000])

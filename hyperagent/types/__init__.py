@@ -21,6 +21,7 @@ from hyperagent.types.comparing import (
 )
 from hyperagent.types.running import CampaignResult, Caps, Divergence, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
+from hyperagent.types.skills import Graft, Skill, SkillKind, SkillSource
 from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scorecard, Task
 from hyperagent.types.watching import Activity, Closeup, EvaluationProgress, Snapshot
 
@@ -44,6 +45,7 @@ __all__ = [
     "Examiner",
     "FileChange",
     "Grade",
+    "Graft",
     "Interval",
     "JobSpec",
     "Json",
@@ -67,6 +69,9 @@ __all__ = [
     "SandboxInfo",
     "Scorecard",
     "Scores",
+    "Skill",
+    "SkillKind",
+    "SkillSource",
     "Snapshot",
     "Spend",
     "Split",
