@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         validate_benchmark,
     )
     from hyperagent.assembly.planning import plan
+    from hyperagent.assembly.reenacting import replay_campaign
     from hyperagent.assembly.repeats import compare_campaigns
     from hyperagent.assembly.reports import (
         best,
@@ -88,6 +89,7 @@ _PARTS = {
     "packs": "PackFacts benchmark_facts benchmark_schema import_papers import_polyglot imported_file init_benchmark "
     "validate_benchmark",
     "planning": "plan",
+    "reenacting": "replay_campaign",
     "repeats": "compare_campaigns",
     "reports": "best campaign_regressions evaluate_test interval intervals paired scorecards scores",
     "scoring": "Scored score_predictions",
@@ -156,6 +158,7 @@ __all__ = [
     "plan",
     "pull_model",
     "recorded_calls",
+    "replay_campaign",
     "replayer",
     "resume_campaign",
     "sandbox_checks",

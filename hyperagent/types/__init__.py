@@ -19,6 +19,7 @@ from hyperagent.types.comparing import (
     Turn,
     Verdict,
 )
+from hyperagent.types.replaying import CampaignReplay, StepReplay
 from hyperagent.types.running import CampaignResult, Caps, Divergence, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
 from hyperagent.types.tasks import Grade, Interval, Measure, PairedTest, Scorecard, Task
@@ -27,6 +28,7 @@ __all__ = [
     "CallKey",
     "Campaign",
     "CampaignComparison",
+    "CampaignReplay",
     "CampaignResult",
     "CampaignState",
     "Caps",
@@ -65,6 +67,7 @@ __all__ = [
     "Scores",
     "Spend",
     "Split",
+    "StepReplay",
     "Task",
     "Turn",
     "Variant",
