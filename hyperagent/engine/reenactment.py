@@ -274,7 +274,8 @@ class Reenactment(CampaignRunner):
             if new is None:
                 continue  # not begun yet: compared at the end
             if replace(new.sandbox, warnings=()) != replace(old.sandbox, warnings=()):
-                self._notes["the sandbox (backend or image) is not the recorded one"] = None
+                sandboxes = (f"{one.sandbox.backend} {one.sandbox.image}".strip() for one in (old, new))
+                self._notes["recorded in {}, replayed in {}".format(*sandboxes)] = None
             ran = {outcome.task: outcome for outcome in self._archive.outcomes(new.id)}
             before = self._recorded.outcomes(old.id)
             for outcome in before:
