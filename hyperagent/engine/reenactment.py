@@ -243,7 +243,7 @@ class Reenactment(CampaignRunner):
     # -- comparing -------------------------------------------------------------------------------
 
     def _program_difference(self, wanted: Variant, found: Variant) -> str:
-        if found.commit == wanted.commit and (wanted.commit or (found.status, found.reason) == _how(wanted)):
+        if found.commit == wanted.commit and (wanted.commit or _how(found) == _how(wanted)):
             return ""
         if not found.commit or not wanted.commit:
             recorded, replayed = (_words(one) for one in (wanted, found))
@@ -260,7 +260,7 @@ class Reenactment(CampaignRunner):
         if not difference and (found.status, found.score) != (wanted.status, wanted.score):
             recorded, replayed = (f"{one.status} {one.score}" for one in (wanted, found))
             difference = f"result: recorded {recorded}, replayed {replayed}"
-        if not difference and (found.reason, found.summary) != (wanted.reason, wanted.summary):
+        if not difference and (_how(found)[1], found.summary) != (_how(wanted)[1], wanted.summary):
             recorded, replayed = (f"{one.reason or one.summary}"[:200] for one in (wanted, found))
             difference = f"words: recorded {recorded!r}, replayed {replayed!r}"
         if difference:
@@ -308,7 +308,9 @@ class Reenactment(CampaignRunner):
 
 
 def _how(variant: Variant) -> tuple[str, str]:
-    return variant.status, variant.reason
+    """Status and reason; of a traceback the last line, for the others hold paths and lines of this release's files."""
+    lines = variant.reason.strip().splitlines()
+    return variant.status, (lines[-1] if variant.status == "invalid" and lines else variant.reason)
 
 
 def _words(variant: Variant) -> str:
