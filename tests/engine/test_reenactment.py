@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from test_campaign import BETTER, PROGRAM, Bench, bench
 
 from hyperagent.archive import open_archive
@@ -25,7 +24,6 @@ EDITS: list[Json] = [
     {"task_agent.py": ["SKILL = 0", "import nowhere"]},
     {"task_agent.py": ["SKILL = 0", "SKILL = 1"]},
     {"task_agent.py": ["SKILL = 0", "SKILL = 1  # the same in other words"]},
-    {"task_agent.py": ["< SKILL", "== SKILL + 3"]},
     BETTER,
 ]
 
@@ -48,16 +46,15 @@ def again(bench: Bench, config: Config, path: Path) -> CampaignReplay:
         return Reenactment(bench.archive, made, parts, PROGRAM, lambda text: None, lambda: calls.served).replay()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_what_failed_fails_again_and_what_was_lost_is_found(bench: Bench, tmp_path: Path, workers: int) -> None:
+def test_what_failed_fails_again_and_what_was_lost_is_found(bench: Bench, tmp_path: Path) -> None:
     bench.edits = [edit if isinstance(edit, str) else json.dumps(edit) for edit in EDITS]
-    config = bench.config(variants=2, steps=7)
-    config = replace(config, search=replace(config.search, workers=workers, selection="random"))
+    config = bench.config(variants=2, steps=5)
+    config = replace(config, search=replace(config.search, workers=3, selection="random"))
     bench.failure = lambda text: ModelLost("the server fell over") if text == "task 3" else None
     bench.runner(config).run()
     bench.failure = lambda text: None
     result = bench.runner(config).run()
-    assert result.done >= 2
+    assert result.done
     statuses = {variant.status for variant in bench.variants()}
     assert {"invalid", "no_effect", "evaluated"} <= statuses
     found = again(bench, config, tmp_path / "again")
@@ -68,7 +65,7 @@ def test_what_failed_fails_again_and_what_was_lost_is_found(bench: Bench, tmp_pa
 
 
 def test_a_campaign_that_ends_with_open_steps_is_made_up_to_there(bench: Bench, tmp_path: Path) -> None:
-    config = bench.config()
+    config = bench.config(steps=1)
     validated: list[str] = []
 
     def lose(text: str) -> ModelLost | None:

@@ -112,16 +112,14 @@ def _facts(archive: Archive) -> list[str]:
 # -- the same again, with one worker -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("selection", ["score_child_prop", "clade", "program"])
+@pytest.mark.parametrize("selection", ["clade", "program"])
 def test_the_same_configuration_gives_the_same_archive(tmp_path: Path, selection: str) -> None:
-    config = configured("budget.variants=4", f"search.selection={selection}")
+    config = configured("budget.variants=3", f"search.selection={selection}")
     archives = [tmp_path / "one", tmp_path / "two"]
     for path in archives:
         run(path, config)
     one, two = map(facts, archives)
     assert one == two
-    run(tmp_path / "other", configured("budget.variants=4", "seed=2", f"search.selection={selection}"))
-    assert facts(tmp_path / "other") != one
 
 
 @pytest.mark.parametrize("backend", ["process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -153,7 +151,7 @@ def test_the_same_configuration_gives_the_same_archive_in_a_sandbox(tmp_path: Pa
     ids=" ".join,
 )
 def test_a_campaign_of_four_workers_comes_out_the_same(archive_path: Path, settings: tuple[str, ...]) -> None:
-    result = run(archive_path, configured("budget.variants=6", CROWD, *settings))
+    result = run(archive_path, configured("budget.variants=4", CROWD, *settings))
     found = replayed(archive_path)
     assert told(found) == []
     assert (found.identical, found.first) == (True, None)
@@ -181,7 +179,7 @@ def test_what_was_made_again_is_an_archive_that_can_be_made_again(archive_path: 
 
 
 def test_a_campaign_that_was_cut_off_and_resumed(archive_path: Path) -> None:
-    config = configured("budget.variants=6", CROWD, "search.selection=clade", "search.portion=2")
+    config = configured("budget.variants=4", CROWD, "search.selection=clade", "search.portion=2")
     for limit in (1, 3):
         run(archive_path, config, lambda session, now, limit=limit: session.cancel() if now.done >= limit else None)
     found = replayed(archive_path)
