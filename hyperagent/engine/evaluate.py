@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from hyperagent.config import BenchmarkConfig, Config
 from hyperagent.engine.budget import Budget, JobMeter
 from hyperagent.engine.examination import INFRASTRUCTURE_TRIES, Examination, canonical
 from hyperagent.engine.population import Results
-from hyperagent.engine.racing import Racer, Terms, race_order, recorded_terms
+from hyperagent.engine.racing import Racer, Terms, race_order
 from hyperagent.engine.repeats import merged
 from hyperagent.engine.reuse import take_over
 from hyperagent.errors import AllowanceSpent, EvaluationsLost, HyperagentError, ModelLost, SandboxLost
@@ -330,21 +330,6 @@ class Evaluator:
                 self._finish(evaluation, "finished")
                 finished.append(evaluation)
             return finished
-
-    def part(
-        self, variant: Variant, split: Split, portions: Mapping[str, tuple[int, int]], report: Callable[[str], None]
-    ) -> None:
-        """Run only as much of an evaluation as another run of the campaign did (see ``engine.reenactment``).
-
-        Args:
-            portions: Benchmark -> size of the screen, number of tasks to run.
-        """
-        raced = split == "validation" and recorded_terms(self._parts.archive, variant) is not None
-        for setup in self._setups():
-            screen, count = portions.get(setup[1].name, (0, 0))
-            if count:
-                evaluation = self._start(variant, setup, split, screen, shuffled=raced)
-                self._run(variant, evaluation, setup, count, split, report)
 
     def _setups(self) -> Sequence[tuple[BenchmarkConfig, Benchmark]]:
         return self._parts.benchmarks

@@ -20,6 +20,7 @@ from hyperagent.engine.evaluate import Parts
 from hyperagent.engine.journal import MUTATION_STARTED, SESSION_STARTED
 from hyperagent.engine.plateau import PLATEAU
 from hyperagent.engine.population import SCORED
+from hyperagent.engine.portions import PortionEvaluator
 from hyperagent.engine.racing import RACE_STARTED, recorded_terms
 from hyperagent.engine.replay import described, first_difference
 from hyperagent.engine.selection import SELECTORS
@@ -79,6 +80,7 @@ class Reenactment(CampaignRunner):
         search = parts.config.search
         other = SELECTORS[search.plateau_selection]()
         super().__init__(made, parts, seed_program, other, CampaignMeter(Caps()), Silent(report))
+        self._portioned = PortionEvaluator(parts, self._meter, self._cancelled)
         self._recorded, self._say, self._served = recorded, report, served
         self._choices = Choices(recorded, made, parts)
         self._wanted = {variant.step: variant for variant in recorded.variants(made.id)}
@@ -219,7 +221,7 @@ class Reenactment(CampaignRunner):
         if most:
             portions = {name: (screen, most) for name, (screen, ran) in portions.items() if ran}
             portions = dict(list(portions.items())[:1])
-        self._evaluator.part(variant, split, portions, lambda text: None)
+        self._portioned.part(variant, split, portions, lambda text: None)
         if split == "train" and were and all(one.state == "finished" for one in were):
             self._evaluator.split(variant, split, lambda text: None)
 

@@ -181,7 +181,12 @@ def test_what_was_made_again_is_an_archive_that_can_be_made_again(archive_path: 
 def test_a_campaign_that_was_cut_off_and_resumed(archive_path: Path) -> None:
     config = configured("budget.variants=4", CROWD, "search.selection=clade", "search.portion=2")
     for limit in (1, 3):
-        run(archive_path, config, lambda session, now, limit=limit: session.cancel() if now.done >= limit else None)
+
+        def cut(session: Any, now: Progress, limit: int = limit) -> None:
+            if now.done >= limit:
+                session.cancel()
+
+        run(archive_path, config, cut)
     found = replayed(archive_path)
     assert told(found) == [], "with steps that are still open"
     run(archive_path, config)
