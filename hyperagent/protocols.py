@@ -318,8 +318,8 @@ class Archive(CallRecorder, Protocol):
     def path(self) -> Path: ...
 
     # campaigns
-    def create_campaign(self, name: str, random_seed: int, config: Mapping[str, Json]) -> Campaign:
-        """``name`` gets ``-2``, ``-3`` ... appended where it is taken."""
+    def create_campaign(self, name: str, random_seed: int, config: Mapping[str, Json], id: str = "") -> Campaign:
+        """``name`` gets ``-2``, ``-3`` ... appended where it is taken; ``id`` is drawn where none is given."""
 
     def set_campaign_state(self, campaign: str, state: CampaignState, reason: str = "") -> Campaign: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -84,18 +85,26 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
 
     # -- campaigns
 
-    def create_campaign(self, name: str, random_seed: int, config: Mapping[str, Json]) -> Campaign:
+    def create_campaign(self, name: str, random_seed: int, config: Mapping[str, Json], id: str = "") -> Campaign:
         """Add a campaign in state ``running``.
+
+        Args:
+            id: 12 hex digits, for one that is made again elsewhere: ids of variants follow from it. Empty = drawn.
 
         Raises:
             ConfigError: A name that cannot be part of a git ref or of ``campaign/step``.
+            ValueError: An id of another form, or one that is taken.
         """
         check_name(name)
+        if id and not re.fullmatch("[0-9a-f]{12}", id):
+            raise ValueError(f"{id!r} is no id of a campaign")
         with self._database.write() as rows:
+            if id and rows.first("campaign", id=id) is not None:
+                raise ValueError(f"there is a campaign {id} already")
             free = free_name(name, rows.column("campaign", "name"))
             row = rows.insert(
                 "campaign",
-                id=secrets.token_hex(6),
+                id=id or secrets.token_hex(6),
                 name=free,
                 state="running",
                 random_seed=random_seed,

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from hyperagent.assembly.pages import index_data, index_mark, page_data
     from hyperagent.assembly.planning import plan
+    from hyperagent.assembly.reenacting import replay_campaign
     from hyperagent.assembly.repeats import compare_campaigns
     from hyperagent.assembly.reports import (
         best,
@@ -98,6 +99,7 @@ _PARTS = {
     "validate_benchmark",
     "pages": "index_data index_mark page_data",
     "planning": "plan",
+    "reenacting": "replay_campaign",
     "repeats": "compare_campaigns",
     "reports": "best campaign_regressions evaluate_test interval intervals paired scorecards scores",
     "scoring": "Scored score_predictions",
@@ -188,6 +190,7 @@ __all__ = [
     "plan",
     "pull_model",
     "recorded_calls",
+    "replay_campaign",
     "replayer",
     "resume_campaign",
     "sandbox_checks",

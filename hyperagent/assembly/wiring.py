@@ -19,7 +19,7 @@ from hyperagent.assembly.costs import PricedClient, check_prices
 from hyperagent.assembly.transfer import TRANSFERRED, starting_program
 from hyperagent.config import BenchmarkConfig, Config, from_json, to_json
 from hyperagent.errors import ConfigError, SandboxUnavailable
-from hyperagent.protocols import Archive, Benchmark, ModelClient, Observer, Sandbox
+from hyperagent.protocols import Archive, Benchmark, CallRecorder, ModelClient, Observer, Sandbox
 from hyperagent.types import (
     Campaign,
     CampaignResult,
@@ -59,6 +59,7 @@ class Wiring:
         replay: Serve model calls from the record only.
         reuse: Let equal deterministic calls share one reply.
         candidates: Adapters that can be used although they are not offered.
+        recorder: Where calls are recorded and found; None = the archive.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Wiring:
         replay: bool = False,
         reuse: bool = True,
         candidates: Collection[str] = (),
+        recorder: CallRecorder | None = None,
     ) -> None:
         from hyperagent.engine.parts import Parts
         from hyperagent.models import LocalBroker
@@ -83,7 +85,7 @@ class Wiring:
             runtime.chmod(0o755)
             broker = LocalBroker(
                 self.client,
-                archive,
+                recorder or archive,
                 runtime_directory=runtime,
                 timeout=config.models.timeout,
                 retries=config.models.retries,
@@ -372,7 +374,7 @@ def resume_campaign(
         change: Applied to the stored config; for caps that were raised.
     """
     config = stored_config(campaign)
-    program = _unpack(archive.get_blob(campaign.config["program_files"]))
+    program = stored_program(archive, campaign)
     wiring = Wiring(change(config) if change else config, archive, observer)
     try:
         wiring.preflight()
@@ -384,6 +386,11 @@ def resume_campaign(
 
 def stored_config(campaign: Campaign) -> Config:
     return from_json({key: value for key, value in campaign.config.items() if key != "program_files"})
+
+
+def stored_program(archive: Archive, campaign: Campaign) -> ProgramTree:
+    """Generation 0, as it was when the campaign began."""
+    return _unpack(archive.get_blob(campaign.config["program_files"]))
 
 
 def pack_program(tree: ProgramTree) -> bytes:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hyperagent.types import (
         Campaign,
         CampaignComparison,
+        CampaignReplay,
         CampaignResult,
         ChatReply,
         Comparison,
@@ -124,6 +125,9 @@ class Assembly(Protocol):
         change: Callable[[Config], Config] | None = None,
     ) -> Runner: ...
     def replayer(self, archive: Archive, observer: Observer) -> Replayer: ...
+    def replay_campaign(
+        self, archive: Archive, campaign: Campaign, observer: Observer, into: Path | None = None
+    ) -> CampaignReplay: ...
     def evaluate_test(
         self, variants: Sequence[Variant], archive: Archive, observer: Observer, limit: int | None = None
     ) -> Mapping[str, Sequence[Evaluation]]: ...

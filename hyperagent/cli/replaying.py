@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,12 +16,12 @@ from hyperagent.cli.context import ArchiveOption, Context, JsonOption, Replayer,
 from hyperagent.cli.live import watcher
 from hyperagent.cli.output import columns, emit, say, unicode_output, write, write_head
 from hyperagent.cli.views import label
-from hyperagent.errors import ReplayDiverged, UsageError
-from hyperagent.report.replaying import report_lines, summary, turn_lines
+from hyperagent.errors import NotFoundError, ReplayDiverged, UsageError
+from hyperagent.report.replaying import campaign_lines, report_lines, summary, turn_lines
 
 if TYPE_CHECKING:
     from hyperagent.protocols import Archive
-    from hyperagent.types import ReplayReport, Turn, Variant
+    from hyperagent.types import Campaign, ReplayReport, Turn, Variant
 
 MUTATION = "mutation"
 
@@ -34,7 +36,7 @@ def replay(
         list[str] | None,
         typer.Argument(
             metavar="[ID]...",
-            help="Unique id prefixes, or CAMPAIGN/STEP; with --all, campaigns.",
+            help="Unique id prefixes, or CAMPAIGN/STEP; or one CAMPAIGN; with --all, campaigns.",
             autocompletion=complete_either,
         ),
     ] = None,
@@ -46,12 +48,25 @@ def replay(
     ] = False,
     mutation: Annotated[bool, typer.Option("--mutation", help="Rerun the mutation that made it.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Use the model instead of the recorded calls.")] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="DIR", help="CAMPAIGN: keep the archive that is made, in this new folder."),
+    ] = None,
     json: JsonOption = False,
     archive: ArchiveOption = None,
 ) -> None:
-    """Rebuild variants and rerun them from recorded calls; exit code 1 where one byte differs."""
+    """Rebuild variants, or a whole campaign, and rerun them from recorded calls; exit code 1 where one byte differs."""
     _check(ids or [], every or since > 0, task, step_through, mutation, live)
     context = context_of(ctx)
+    alone = len(ids or []) == 1 and not (every or since or task or step_through or mutation or live)
+    if into is not None and not alone:
+        raise UsageError("--into goes with the replay of one whole campaign", hint="replay CAMPAIGN --into DIR")
+    if alone:
+        with context.archive(archive) as home:
+            campaign = _campaign(home, (ids or [""])[0], only=into is not None)
+            if campaign is not None:
+                _replay_campaign(context, home, campaign, into, json)
+                return
     # A live replay records its calls; a recorded one only reads, and may run beside a campaign.
     with context.archive(archive, write=live) as home:
         if step_through:
@@ -64,6 +79,31 @@ def replay(
     elif len(reports) > 1 and not live:
         write(["", summary(reports)])
     if not live and not all(report.identical for report in reports):
+        raise typer.Exit(ReplayDiverged.exit_code)
+
+
+def _campaign(archive: Archive, reference: str, *, only: bool) -> Campaign | None:
+    """The campaign that a reference names; None where it names a variant, which goes first, or neither."""
+    if not only:
+        with suppress(NotFoundError):
+            archive.variant(reference)
+            return None
+    try:
+        return archive.campaign(reference)
+    except NotFoundError:
+        if only:
+            raise
+        return None  # the variant's own error says more
+
+
+def _replay_campaign(context: Context, archive: Archive, campaign: Campaign, into: Path | None, json: bool) -> None:
+    with watcher(plain=True) as observer:
+        found = context.assembly.replay_campaign(archive, campaign, observer, into)
+    if json:
+        emit(replay=found)
+    else:
+        write(campaign_lines(found, columns()))
+    if not found.identical:
         raise typer.Exit(ReplayDiverged.exit_code)
 
 

@@ -33,6 +33,7 @@ from hyperagent.types import (
     CampaignResult,
     CampaignState,
     Interval,
+    Json,
     ProgramTree,
     Progress,
     Variant,
@@ -85,6 +86,7 @@ class CampaignRunner:
         decoupled = self._config.search.decoupled
         self._population = Population(selector.reads, self._evaluator.results, partial=decoupled)
         self._schedule = Decoupled(self._config.seed) if decoupled else None
+        self._news: list[Json] = []  # what a selector gets to know, for the journal of the next choice
         self._open: list[Variant] = []
         self._busy: dict[int, str] = {}
         self._intervals: dict[str, Interval] = {}
@@ -249,7 +251,8 @@ class CampaignRunner:
         if answer == "restart":
             parent = self._population.at(0)
         search = self._config.search
-        detail = {"mode": search.mode, "selection": search.selection, "parent_score": parent.score}
+        detail = {"mode": search.mode, "selection": search.selection, "parent_score": parent.score, "known": self._news}
+        self._news = []
         variant = self._archive.start_step(self._campaign.id, number, parent.id, detail)
         self._remember(variant)
         self._busy[number] = f"mutating {parent.step}"
@@ -258,6 +261,11 @@ class CampaignRunner:
     # -- one step --------------------------------------------------------------------------------
 
     def _seed_step(self) -> None:
+        seed = self._committed_seed()
+        if seed.status == "pending":
+            self._evaluate(seed, screen=False)
+
+    def _committed_seed(self) -> Variant:
         seed = self._population.seed
         if seed is None:
             seed = self._archive.start_step(self._campaign.id, 0, None, {})
@@ -273,8 +281,7 @@ class CampaignRunner:
             source = f"\n\nFrom: {origin.variant}\nKeep: {origin.keep}" if origin.variant else ""
             seed = self._archive.commit_program(seed.id, self._seed_program, f"generation 0{source}")
         self._remember(seed)
-        if seed.status == "pending":
-            self._evaluate(seed, screen=False)
+        return seed
 
     def _step(self, variant: Variant) -> None:
         if variant.status == "mutating":
@@ -294,7 +301,7 @@ class CampaignRunner:
             evidence = self._evidence.build(
                 parent, left, variant.step, lambda done: self._tell(variant, f"{doing}, {done}")
             )
-            record_mutation(archive, variant, evidence, left)
+            record_mutation(archive, variant, evidence, left, self._config.models.mutation)
         else:
             evidence, left = recorded
         self._tell(variant, f"mutating {parent.step}")
@@ -362,6 +369,9 @@ class CampaignRunner:
     def _remember(self, variant: Variant) -> None:
         with self._changed:
             self._population.record(variant)
+            if self._population.is_candidate(variant.step):
+                ran = self._population.outcomes(variant.step)
+                self._news.append(variant.step if variant.status in SCORED else [variant.step, ran])
 
     def _interval(self, variant: Variant | None) -> Interval | None:
         """Of the score of one that is shown; kept, because who is best changes rarely and is told often."""

@@ -27,10 +27,16 @@ def elapsed(events: Sequence[Event]) -> float:
     return total + (last - start if start is not None else 0.0)
 
 
-def record_mutation(archive: Archive, variant: Variant, evidence: ProgramTree, iterations_left: int) -> None:
-    """Journal exactly what a mutation is given, so that a resume and a replay give it the same again."""
+def record_mutation(
+    archive: Archive, variant: Variant, evidence: ProgramTree, iterations_left: int, model: str = ""
+) -> None:
+    """Journal exactly what a mutation is given, so that a resume and a replay give it the same again.
+
+    The evidence is stored under its hash; ``model`` is the one that is asked.
+    """
     data = json.dumps({path: content.decode() for path, content in evidence.items()}, sort_keys=True).encode()
     payload = {"variant": variant.id, "evidence": archive.put_blob(data), "iterations_left": iterations_left}
+    payload |= {"model": model} if model else {}
     archive.append_event(variant.campaign, MUTATION_STARTED, payload)
 
 

@@ -101,6 +101,10 @@ class Population:
     def is_candidate(self, step: int) -> bool:
         return step < len(self._at) and bool(self.rows.candidate[step])
 
+    def outcomes(self, step: int) -> int:
+        """Outcomes counted of a candidate, where results are read."""
+        return round(float(self.rows.own[step].sum())) if self._reads != "scores" else 0
+
     def candidates(self) -> View:
         """What a selector is given; a view of now, to be dropped before the next change."""
         return View(self, np.flatnonzero(self.rows.candidate[: len(self._at)]))

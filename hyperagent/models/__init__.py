@@ -8,6 +8,7 @@ from hyperagent.models.local import LocalModels
 from hyperagent.models.payment import UselessReply
 from hyperagent.models.planted import PlantedClient
 from hyperagent.models.pull import pull
+from hyperagent.models.rerecord import RecordedCalls
 from hyperagent.models.router import RoutingClient, probe
 from hyperagent.models.scripted import FaultyClient, MemoryRecorder, ScriptedClient
 from hyperagent.models.uniform import UniformClient
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryRecorder",
     "PlantedClient",
     "Prices",
+    "RecordedCalls",
     "RoutingClient",
     "ScriptedClient",
     "UniformClient",

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hyperagent.report.table import interval
+from hyperagent.report.table import DASH, interval, table
 from hyperagent.report.text import clean, clean_block, fit
 
 if TYPE_CHECKING:
-    from hyperagent.types import Divergence, Json, ReplayReport, Turn
+    from hyperagent.types import CampaignReplay, Divergence, Json, ReplayReport, StepReplay, Turn
 
 _LONGEST_MESSAGE = 200_000
 """Characters of one message; what is longer is cut, and says so."""
@@ -51,6 +51,42 @@ def summary(reports: Sequence[ReplayReport]) -> str:
     unit = "programs" if reports[0].what == "mutation" else "tasks"
     compared = sum(report.compared for report in reports)
     return f"{counts['identical']} identical, {counts['diverged']} diverged; {compared:,} {unit} compared"
+
+
+def campaign_lines(replay: CampaignReplay, columns: int) -> list[str]:
+    """A table of its steps, what differs first, and how much was done; every text in it is hostile."""
+    chosen = {"again": "chosen again", "unknown": "as recorded", "none": DASH}
+    rows = [
+        (
+            str(one.step),
+            DASH if one.parent is None else str(one.parent),
+            one.status,
+            one.result.replace("_", " "),
+            chosen[one.choice],
+            one.commit[:12] or DASH,
+            one.replayed[:12] or DASH,
+            str(one.tasks),
+        )
+        for one in replay.steps
+    ]
+    headers = ("step", "parent", "status", "replay", "parent was", "commit", "replayed", "tasks")
+    lines = table(headers, rows, columns, frozenset({"step", "parent", "tasks"}))
+    lines += ["", *(line for one in replay.steps if one.difference for line in _first_line(one, columns))]
+    unknown = [one.step for one in replay.steps if one.choice == "unknown"]
+    if unknown:
+        steps = f"step {unknown[0]}" if len(unknown) == 1 else f"{len(unknown)} steps, first {unknown[0]},"
+        lines.append(f"note: the journal does not say what was known at {steps}: parents taken as recorded")
+    lines += [f"note: {clean(note, 300)}" for note in replay.notes]
+    results = Counter(one.result for one in replay.steps)
+    counts = ", ".join(f"{results[name]} {name.replace('_', ' ')}" for name in ("identical", "diverged", "not_reached"))
+    lines.append(
+        f"{counts}; {replay.calls:,} recorded calls served, {replay.tasks:,} outcomes compared, {replay.seconds:.0f}s"
+    )
+    return lines
+
+
+def _first_line(one: StepReplay, columns: int) -> list[str]:
+    return textwrap.wrap(f"step {one.step}: {clean(one.difference, 600)}", columns, subsequent_indent="  ")
 
 
 def turn_lines(turn: Turn, columns: int) -> list[str]:

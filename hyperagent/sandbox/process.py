@@ -13,13 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from hyperagent.errors import SandboxLost, SandboxUnavailable
 from hyperagent.sandbox import policy, reaper
 from hyperagent.sandbox.packages import installed
 from hyperagent.sandbox.session import FramedSession, OpenSessions
-from hyperagent.types import JobSpec, SandboxInfo
+from hyperagent.types import JobSpec, RunRequest, RunResult, SandboxInfo
 
 WARNING = (
     "the process backend isolates nothing: programs run as you, with your files and your network; "
@@ -27,6 +28,8 @@ WARNING = (
 )
 _PREFIX = "hyperagent-process-"
 _CLOSE_SECONDS = 5.0
+_SHOWN = "/tmp"
+"""What programs' folder is called in their texts."""
 
 
 class ProcessSandbox:
@@ -80,7 +83,7 @@ class ProcessSandbox:
             if spec.packages and spec.packages not in self._packages:
                 raise SandboxLost(f"the sandbox was not prepared for {', '.join(spec.packages)}", hint="call prepare()")
             with ProcessTransport(folder, self._packages.get(spec.packages)) as transport:
-                session = FramedSession(transport, spec)
+                session = ProcessSession(transport, spec, str(base))
                 socket = spec.model_directory / policy.MODEL_SOCKET if spec.model_directory else ""
                 settings = {"base": str(base), "shared_memory": "", "model_socket": str(socket), "port": 0}
                 session.open(spec, settings)
@@ -88,6 +91,19 @@ class ProcessSandbox:
                     yield session
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+class ProcessSession(FramedSession):
+    """A session in whose texts the drawn name of its folder does not show, so that a second run has the same texts."""
+
+    def __init__(self, transport: ProcessTransport, spec: JobSpec, base: str) -> None:
+        super().__init__(transport, spec)
+        self._base = base
+
+    def run(self, request: RunRequest) -> RunResult:
+        found = super().run(request)
+        error, transcript = (text.replace(self._base, _SHOWN) for text in (found.error, found.transcript))
+        return replace(found, error=error, transcript=transcript)
 
 
 class ProcessTransport:

@@ -19,6 +19,7 @@ from hyperagent.types.comparing import (
     Turn,
     Verdict,
 )
+from hyperagent.types.replaying import CampaignReplay, StepReplay
 from hyperagent.types.running import CampaignResult, Caps, Divergence, Plan, Progress, ReplayReport
 from hyperagent.types.sandboxes import Examiner, JobSpec, Limits, Needs, RunRequest, RunResult, SandboxInfo
 from hyperagent.types.skills import Graft, Skill, SkillKind, SkillSource
@@ -30,6 +31,7 @@ __all__ = [
     "CallKey",
     "Campaign",
     "CampaignComparison",
+    "CampaignReplay",
     "CampaignResult",
     "CampaignState",
     "Caps",
@@ -75,6 +77,7 @@ __all__ = [
     "Snapshot",
     "Spend",
     "Split",
+    "StepReplay",
     "Task",
     "TaskResult",
     "Turn",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from random import Random
 
 import numpy as np
@@ -37,13 +38,16 @@ class ProgramSelector:
             str(event.payload["variant"]) for event in parts.archive.events(campaign) if event.kind == CHOOSER_FAILED
         }
         self._incapable: set[int] = set()
+        self._named: dict[str | None, str] = {None: ""}
 
     def select(self, candidates: Candidates, random: Random) -> Variant:
         found = self._chooser(candidates)
         if found is None:
             return self._fallback.select(candidates, random)
         chooser, program = found
-        shown = summary(candidates)
+        for step in candidates.arrivals[len(self._named) - 1 :]:
+            self._named[candidates.at(step).id] = shown_id(step)
+        shown = summary(candidates, self._named)
         try:
             answer, problem = self._ask(program, candidates.next_step, shown, random.random())
         except SandboxLost:  # our side's failure says nothing about the chooser: it is asked again next time
@@ -55,8 +59,9 @@ class ProgramSelector:
             self._disabled.add(chooser.id)
             self._journal(CHOOSER_FAILED, chooser, candidates.next_step, reason=problem[:_REASON_CHARACTERS])
             return self._fallback.select(candidates, random)
-        self._journal(CHOOSER_CHOSE, chooser, candidates.next_step, parent=answer)
-        return candidates.at(steps[answer])
+        parent = candidates.at(steps[answer])
+        self._journal(CHOOSER_CHOSE, chooser, candidates.next_step, parent=parent.id)
+        return parent
 
     def _chooser(self, candidates: Candidates) -> tuple[Variant, ProgramTree] | None:
         for step in reversed(candidates.steps().tolist()):
@@ -95,25 +100,30 @@ def capable(program: ProgramTree) -> bool:
     return entry.partition(":")[0].replace(".", "/") + ".py" in program
 
 
-def summary(candidates: Candidates) -> list[dict[str, Json]]:
-    """What a chooser is shown, in step order."""
+def shown_id(step: int) -> str:
+    """A variant's name for a chooser: the same when a campaign is run again, as the archive's ids are not."""
+    return f"step-{step}"
+
+
+def summary(candidates: Candidates, named: Mapping[str | None, str]) -> list[dict[str, Json]]:
+    """What a chooser is shown, in step order; ``named`` holds the names of all scored variants by their ids."""
     scores, children = candidates.scores(), candidates.children()
     newest = np.arange(max(0, len(scores) - SHOWN), len(scores))
     best = np.argsort(-scores, kind="stable")[:SHOWN]
     rows = np.union1d(newest, best).tolist()
     steps = candidates.steps()[rows].tolist()
     return [
-        _shown(candidates.at(step), float(scores[row]), int(children[row]))
+        _shown(candidates.at(step), named, float(scores[row]), int(children[row]))
         for row, step in zip(rows, steps, strict=True)
     ]
 
 
-def _shown(variant: Variant, score: float, children: int) -> dict[str, Json]:
+def _shown(variant: Variant, named: Mapping[str | None, str], score: float, children: int) -> dict[str, Json]:
     return {
-        "id": variant.id,
+        "id": shown_id(variant.step),
         "step": variant.step,
         "generation": variant.generation,
-        "parent": variant.parent,
+        "parent": named.get(variant.parent) or None,
         "score": score,
         "children": children,
     }
