@@ -157,7 +157,7 @@ def make_sandbox(config: Config, archive: Path) -> Sandbox:
     if backend == "auto":
         backend = choose_backend(config)
     if backend == "process":
-        return ProcessSandbox(owner)
+        return ProcessSandbox(owner, keep=config.search.workers)
     if backend == "inprocess":
         check_no_model_writes(config)
         return InProcessSandbox()
