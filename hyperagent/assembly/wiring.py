@@ -274,7 +274,7 @@ class CampaignSession:
         meter = CampaignMeter(
             Caps(budget.variants, budget.seconds, budget.tokens, budget.cost),
             archive.spend(campaign.id),
-            elapsed(archive.events(campaign.id)),
+            elapsed(archive, campaign.id),
             calls=budget.calls,
             variant=budget.variant,
             task=budget.task,

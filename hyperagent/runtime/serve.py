@@ -105,7 +105,6 @@ class Runner:
             trees.write(self._paths["repo"], self._subject)
             trees.write(self._paths["evidence"], self._evidence, read_only=True)
 
-
     def close(self) -> None:
         """Leave nothing of the job behind: its processes ended with its runs."""
         guard.wipe(self._settings["base"])

@@ -27,7 +27,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Instant:
-    """Its model interface: another program at once, every time. Its ensemble names the one it asks in its log by `model`."""
+    """Its model interface: another program at once, every time. Its log names the one it asks by `model`."""
 
     def __init__(self) -> None:
         self.model = "instant"
