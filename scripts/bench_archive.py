@@ -32,9 +32,9 @@ from hyperagent.engine.selection.proportional import ScoreChildProportional
 from hyperagent.types import Outcome, SandboxInfo
 
 CONFIG = Path(__file__).parent.parent / "benchmarks" / "planted" / "planted.toml"
-NAME = "large"
+NAME, MODEL = "large", "planted/useless"
 COMMITS, AT_ONCE = 64, 1000
-VERBS = ("ls", f"status {NAME}", f"lineage {NAME}/{{last}} --ancestors", f"show {NAME}/{{last}}")
+VERBS = ("ls", f"status {NAME}", f"lineage {NAME} --ancestors {NAME}/{{last}}", f"show {NAME}/{{last}}")
 
 
 def fill(home: Path, variants: int, tasks: int) -> None:
@@ -148,7 +148,7 @@ def session(home: Path, repeats: int) -> None:
             lambda config: replace(
                 config,
                 budget=replace(config.budget, variants=more),
-                models=replace(config.models, model="planted/useless", mutation="planted/useless"),
+                models=replace(config.models, mutation=MODEL, evaluation=MODEL),
             ),
         )
         try:
