@@ -28,6 +28,7 @@ from hyperagent.archive.digests import canonical
 from hyperagent.archive.store import Store
 from hyperagent.assembly.wiring import load_program, pack_program
 from hyperagent.config import load_config, to_json
+from hyperagent.engine.likeness import PROGRAM_FORM
 from hyperagent.engine.selection.proportional import ScoreChildProportional
 from hyperagent.types import Outcome, SandboxInfo
 
@@ -110,6 +111,8 @@ def _batch(
         ):
             sealed = rows.insert_all(name, many) if many else rows.find("variant", id=tuple(v["id"] for v in variants))
             events += [(kind, {name: row["id"]}, f"{name}:{row['id']}", row["seal"]) for row in sealed]
+        forms = [{"variant": row["id"], "form": f"{row['step']:064x}"} for row in variants]
+        events += [(PROGRAM_FORM, payload, "", "") for payload in forms]  # else a session parses every program
         rows.journal_all(campaign, events)
 
 
