@@ -359,7 +359,8 @@ class Archive(CallRecorder, Protocol):
 
     def variant(self, reference: str) -> Variant: ...
 
-    def children(self, variant: str) -> Sequence[Variant]: ...
+    def children(self, variant: str, *, before: int | None = None, most: int = 0) -> Sequence[Variant]:
+        """By step; the last ``most`` (0 = all) of those of steps below ``before``."""
 
     def variants_with_tree(self, tree: str) -> Sequence[Variant]: ...
 
@@ -422,12 +423,16 @@ class Archive(CallRecorder, Protocol):
         """Unified diffs of pairs of tree ids, in their order, read as they are asked for, many per git process."""
 
     # journal, calls, blobs
-    def append_event(self, campaign: str, kind: str, payload: Mapping[str, Json]) -> Event: ...
+    def append_event(self, campaign: str, kind: str, payload: Mapping[str, Json], *, durable: bool = True) -> Event:
+        """``durable=False``: not before the next durable write."""
 
     def events(self, campaign: str, after: int = 0) -> Sequence[Event]: ...
 
     def events_of(self, campaign: str, kind: str) -> Sequence[Event]:
         """Events of one kind."""
+
+    def last_event(self, campaign: str, before: int = 0) -> Event | None:
+        """The newest event, of those with a sequence number below ``before`` where that is not 0."""
 
     def calls(self, *, campaign: str = "", variant: str = "", job: str = "") -> Sequence[ModelCall]: ...
 

@@ -10,6 +10,9 @@ import hashlib
 import os
 import tempfile
 import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from hyperagent.errors import ArchiveDamaged, PrerequisiteError
@@ -51,6 +54,52 @@ def write_durably(file: Path, data: bytes, *, scratch: Path | None = None, sync_
         raise PrerequisiteError(
             f"cannot write {file}: {error.strerror}", hint="check free disk space and the folder's permissions"
         ) from error
+
+
+def write_all_durably(files: Mapping[Path, bytes], *, scratch: Path) -> None:
+    """Create or replace several files, of which the last makes the others count. Durable when it returns.
+
+    All are flushed at the same time, then take their names in order: a disk does not take longer for five than for
+    one, and a file system that keeps the order of renames (as for one file after another) never shows the last alone.
+
+    Raises:
+        PrerequisiteError: No space, or no permission.
+    """
+    *_, last = files
+    unfinished: dict[Path, str] = {}
+    try:
+        try:
+            for file, data in files.items():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                descriptor, unfinished[file] = tempfile.mkstemp(prefix=TEMPORARY, dir=scratch)
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(data)
+                    os.fchmod(stream.fileno(), 0o644)
+            list(_flushers().map(_flush, unfinished.values()))
+            for file in files:
+                os.replace(unfinished[file], file)
+                del unfinished[file]
+        finally:
+            for name in unfinished.values():
+                Path(name).unlink(missing_ok=True)
+        _sync_folder(last.parent)
+    except OSError as error:
+        raise PrerequisiteError(
+            f"cannot write {last}: {error.strerror}", hint="check free disk space and the folder's permissions"
+        ) from error
+
+
+@cache
+def _flushers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(8, thread_name_prefix="flush")
+
+
+def _flush(name: str) -> None:
+    descriptor = os.open(name, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_unfinished(folder: Path) -> int:

@@ -46,7 +46,7 @@ class EvaluationStore(Origin):
         """
         if not tasks or len(set(tasks)) != len(tasks) or not 0 <= screen <= len(tasks):
             raise ValueError("an evaluation needs tasks, each once, and a screen that is part of them")
-        with self._database.write() as rows:
+        with self._database.write(durable=False) as rows:
             owner = find_variant(rows, variant)
             conditions = {"variant": owner["id"], "benchmark": benchmark, "split": split, "context": context}
             row = rows.first("evaluation", **conditions)
@@ -97,7 +97,7 @@ class EvaluationStore(Origin):
         """
         if state not in ENDED:
             raise ValueError(f"an evaluation ends as one of {ENDED}, not {state!r}")
-        with self._database.write() as rows:
+        with self._database.write(durable=False) as rows:  # it can be added up again
             row = _running(rows, evaluation)
             needed = {"finished": None, "screened_out": row["screen"], "raced": 1}[state]
             planned = records.evaluation(row).tasks[:needed]

@@ -40,7 +40,11 @@ def recover(database: Database, lineage: Lineage, blobs: Blobs) -> list[str]:
         if number:
             mended.append(f"removed {number} unfinished {what} file(s)")
     refs = lineage.refs()
-    for (name, step), row in _steps(database).items():
+    steps = _steps(database)
+    for name, step in sorted(refs.keys() - steps.keys()):
+        lineage.delete_ref(name, step)
+        mended.append(f"removed the ref of {name}/{step}, whose step was cut off before it counted")
+    for (name, step), row in steps.items():
         found = refs.get((name, step))
         if row["status"] == "mutating" and found is not None:
             lineage.delete_ref(name, step)

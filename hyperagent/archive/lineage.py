@@ -18,7 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from hyperagent.archive.blobs import remove_unfinished, sync_folder, write_durably
+from hyperagent.archive.blobs import remove_unfinished, sync_folder, write_all_durably, write_durably
+from hyperagent.archive.differ import Differ
 from hyperagent.errors import ArchiveDamaged, PrerequisiteError
 from hyperagent.types import ProgramTree
 
@@ -43,6 +44,7 @@ _CONFIG = f"""[core]
 [gc]
 \tauto = 0
 """
+_KEPT, _KEPT_BYTES = 256, 65_536
 _RESERVED = {".git", ".gitmodules", ".gitattributes"}
 _DAMAGED_HINT = "run `git fsck` in the archive's lineage.git and restore it from a backup"
 
@@ -62,6 +64,11 @@ class Lineage:
         if not (self.path / "HEAD").is_file() or not (self.path / "objects").is_dir():
             raise ArchiveDamaged(f"{self.path} is no git repository", hint=_DAMAGED_HINT)
         self._lock = threading.Lock()
+        self._differ = Differ(self.path, _environment(self.path))
+        self._kept: dict[str, bytes] = {}
+
+    def close(self) -> None:
+        self._differ.close()
 
     # Both are loaded on first use: a verb that reads rows only does not wait for GitPython.
 
@@ -100,9 +107,9 @@ class Lineage:
         header += [f"{role} {IDENTITY} {step} +0000" for role in ("author", "committer")]
         body = "\n".join([*header, "", text, "", *trailers, ""])
         commit = _add(objects, "commit", body.encode())
-        for object_id, packed in objects.items():
-            self._add_object(object_id, packed)
-        write_durably(self._ref(campaign, step), f"{commit}\n".encode(), scratch=self.path)
+        files = {self.path / "objects" / name[:2] / name[2:]: packed for name, packed in objects.items()}
+        missing = {file: zlib.compress(packed, 1) for file, packed in files.items() if not file.exists()}
+        write_all_durably({**missing, self._ref(campaign, step): f"{commit}\n".encode()}, scratch=self.path)
         return commit, tree_id
 
     def restore_ref(self, campaign: str, step: int, commit: str) -> None:
@@ -157,7 +164,18 @@ class Lineage:
             if mode == "40000":
                 yield from self._files(object_id, f"{prefix}{name}/")
             else:
-                yield prefix + name, self._read(object_id, "blob")
+                yield prefix + name, self._blob(object_id)
+
+    def _blob(self, object_id: str) -> bytes:
+        """Variants share most of their files, so the last ones that were read are kept."""
+        data = self._kept.get(object_id)
+        if data is None:
+            data = self._read(object_id, "blob")
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            if len(data) <= _KEPT_BYTES:
+                self._kept[object_id] = data
+        return data
 
     def objects(self, commit: str) -> dict[str, bytes]:
         """Everything that a commit consists of but its ancestors: id -> header and content.
@@ -186,8 +204,7 @@ class Lineage:
             ArchiveDamaged: A commit is missing.
         """
         a, b = (EMPTY_TREE if commit == "" else self.tree_of(commit) for commit in (commit_a, commit_b))
-        options = ("-r", "-p", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames")
-        return self._run("diff-tree", *options, a, b).decode("utf-8", "replace")
+        return self._differ.diff(a, b)
 
     def diffs(self, trees: Sequence[tuple[str, str]]) -> Iterator[str]:
         """Unified diffs of pairs of tree ids (empty = the empty program), in their order, a batch per git process.

@@ -76,6 +76,20 @@ class Transaction:
         query = select(table).where(table.c.campaign == campaign, table.c.sequence > after).order_by(table.c.sequence)
         return _rows(self._connection.execute(query))
 
+    def last_event(self, campaign: str, before: int) -> Row | None:
+        table = metadata.tables["event"]
+        query = select(table).where(table.c.campaign == campaign).order_by(table.c.sequence.desc()).limit(1)
+        rows = _rows(self._connection.execute(query.where(table.c.sequence < before) if before else query))
+        return rows[0] if rows else None
+
+    def children(self, parent: str, before: int | None, most: int) -> list[Row]:
+        """The last ``most`` (0 = all) variants of a parent, of steps below ``before``, by step."""
+        table = metadata.tables["variant"]
+        query = select(table).where(table.c.parent == parent).order_by(table.c.step.desc())
+        if before is not None:
+            query = query.where(table.c.step < before)
+        return _rows(self._connection.execute(query.limit(most) if most else query))[::-1]
+
     def column(self, table: str, name: str) -> list[Any]:
         return list(self._connection.execute(select(metadata.tables[table].c[name])).scalars())
 
@@ -126,19 +140,29 @@ class Transaction:
         self, campaign: str, kind: str, payload: Mapping[str, Json], subject: str = "", sealed: str = ""
     ) -> Row:
         """Append an event. ``subject`` (``table:id``) names the row it changed, ``sealed`` is that row's new seal."""
+        return self.journal_all(campaign, [(kind, payload, subject, sealed)])[0]
+
+    def journal_all(self, campaign: str, many: Iterable[tuple[str, Mapping[str, Json], str, str]]) -> list[Row]:
+        """Append events at once, each given as :meth:`journal` takes it: kind, payload, subject, sealed."""
         before = self._connection.execute(_newest_event()).first()
-        event: Row = {
-            "sequence": before.sequence + 1 if before else 1,
-            "campaign": campaign,
-            "kind": kind,
-            "payload": canonical(dict(payload)),
-            "subject": subject,
-            "sealed": sealed,
-            "created": time.time(),
-        }
-        event["digest"] = event_digest(before.digest if before else "", event)
-        self._connection.execute(_insertion("event"), event)
-        return event
+        sequence, digest = (before.sequence, before.digest) if before else (0, "")
+        events: list[Row] = []
+        for kind, payload, subject, sealed in many:
+            sequence += 1
+            event: Row = {
+                "sequence": sequence,
+                "campaign": campaign,
+                "kind": kind,
+                "payload": canonical(dict(payload)),
+                "subject": subject,
+                "sealed": sealed,
+                "created": time.time(),
+            }
+            digest = event["digest"] = event_digest(digest, event)
+            events.append(event)
+        if events:
+            self._connection.execute(_insertion("event"), events)
+        return events
 
 
 def _rows(found: CursorResult[Any]) -> list[Row]:
@@ -215,6 +239,7 @@ class Database:
         self.file = file
         self._lock = threading.RLock()
         self._writer: Connection | None = None
+        self._flushes = True
         self._reader = _connect(file, "ro")
         try:
             with self._translated():
@@ -235,11 +260,26 @@ class Database:
             yield Transaction(connection)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """All of it or nothing; durable when the block is left. One at a time."""
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+        """All of it or nothing; one at a time. Durable when the block is left, whatever happens to the machine.
+
+        Args:
+            durable: False for what is worth nothing until something durable follows it: it outlives this process at
+                once, and the machine with the next durable transaction. Transactions survive in order, never one
+                without those before it.
+        """
         writer = self.must_write()
-        with self._lock, self._translated(), writer.begin():
-            yield Transaction(writer)
+        with self._lock, self._translated():
+            self._flush_next(writer, durable)
+            with writer.begin():
+                yield Transaction(writer)
+
+    def _flush_next(self, writer: Connection, durable: bool) -> None:
+        """In WAL mode, FULL flushes the log at a commit, what was written to it before included; NORMAL does not."""
+        if durable != self._flushes:
+            connection: Any = writer.connection.dbapi_connection  # not through SQLAlchemy, which would begin
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._flushes = durable
 
     def must_write(self) -> Connection:
         """Raises HyperagentError where the archive was opened for reading."""

@@ -80,6 +80,7 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
     def close(self) -> None:
         """Give up the connections and the writer's lock; a second call does nothing."""
         self._database.close()
+        self._lineage.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -145,7 +146,7 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
         """
         if step < 0:
             raise ValueError(f"step {step} is negative")
-        with self._database.write() as rows:
+        with self._database.write(durable=False) as rows:
             owner = find_campaign(rows, campaign)
             above = find_variant(rows, parent) if parent is not None else None
             above_id = above["id"] if above else None
@@ -198,7 +199,7 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
         The transcript's digest is in the payload of the event ``mutation_described``. Raises ValueError where the
         variant has reached its final status.
         """
-        with self._database.write() as rows:
+        with self._database.write(durable=False) as rows:
             row = _with_status(find_variant(rows, variant), ("mutating", "pending"))
             row = rows.update("variant", row, summary=summary, seconds=seconds)
             _journal(rows, "mutation_described", row, {"transcript_blob": transcript_blob, "seconds": seconds})
@@ -240,10 +241,15 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
         with self._database.read() as rows:
             return records.variant(find_variant(rows, reference))
 
-    def children(self, variant: str) -> Sequence[Variant]:
-        """In the order of their creation."""
+    def children(self, variant: str, *, before: int | None = None, most: int = 0) -> Sequence[Variant]:
+        """In the order of their creation.
+
+        Args:
+            before: Only those of earlier steps of the same campaign; None = all.
+            most: Only the last so many; 0 = all.
+        """
         with self._database.read() as rows:
-            found = rows.find("variant", parent=find_variant(rows, variant)["id"], order="step")
+            found = rows.children(find_variant(rows, variant)["id"], before, most)
         return [records.variant(row) for row in found]
 
     def variants_with_tree(self, tree: str) -> Sequence[Variant]:
@@ -266,8 +272,9 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
 
     # -- journal
 
-    def append_event(self, campaign: str, kind: str, payload: Mapping[str, Json]) -> Event:
-        with self._database.write() as rows:
+    def append_event(self, campaign: str, kind: str, payload: Mapping[str, Json], *, durable: bool = True) -> Event:
+        """``durable=False``: not before the next durable write, for what means nothing without it."""
+        with self._database.write(durable=durable) as rows:
             return records.event(rows.journal(find_campaign(rows, campaign)["id"], kind, payload))
 
     def events(self, campaign: str, after: int = 0) -> Sequence[Event]:
@@ -284,6 +291,12 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
         with self._database.read() as rows:
             found = rows.find("event", campaign=find_campaign(rows, campaign)["id"], kind=kind, order="sequence")
         return [records.event(row) for row in found]
+
+    def last_event(self, campaign: str, before: int = 0) -> Event | None:
+        """The newest event of a campaign, of those with a sequence number below ``before`` where that is not 0."""
+        with self._database.read() as rows:
+            row = rows.last_event(find_campaign(rows, campaign)["id"], before)
+        return None if row is None else records.event(row)
 
     # -- health
 

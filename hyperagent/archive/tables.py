@@ -91,6 +91,7 @@ Table(
     _seal(),
     UniqueConstraint("campaign", "step"),
     Index("variant_by_tree", "tree"),
+    Index("variant_by_parent", "parent", "step"),
 )
 Table(
     "evaluation",
@@ -171,6 +172,7 @@ Table(
     Column("created", Float, nullable=False),
     Column("digest", String(64), nullable=False),
     Index("event_by_campaign", "campaign", "sequence"),
+    Index("event_by_kind", "campaign", "kind", "sequence"),
 )
 Table(
     "promotion",

@@ -178,7 +178,7 @@ def make_sandbox(config: Config, archive: Path) -> Sandbox:
     if backend == "auto":
         backend = choose_backend(config)
     if backend == "process":
-        return ProcessSandbox(owner)
+        return ProcessSandbox(owner, keep=config.search.workers)
     if backend == "inprocess":
         check_no_model_writes(config)
         return InProcessSandbox()
@@ -297,7 +297,7 @@ class CampaignSession:
         meter = CampaignMeter(
             Caps(budget.variants, budget.seconds, budget.tokens, budget.cost),
             archive.spend(campaign.id),
-            elapsed(archive.events(campaign.id)),
+            elapsed(archive, campaign.id),
             calls=budget.calls,
             variant=budget.variant,
             task=budget.task,

@@ -21,7 +21,7 @@ from hyperagent.engine.evidence import EvidenceBuilder
 from hyperagent.engine.journal import SESSION_STARTED, record_mutation, recorded_mutation
 from hyperagent.engine.mutation import Mutator, step_random
 from hyperagent.engine.parts import Cancelled, Parts
-from hyperagent.engine.plateau import Plateau
+from hyperagent.engine.plateau import PLATEAU, Plateau
 from hyperagent.engine.population import SCORED, Population
 from hyperagent.engine.selection import Decoupled
 from hyperagent.errors import BudgetReached, EvaluationsLost, PrerequisiteError
@@ -72,7 +72,7 @@ class CampaignRunner:
         self._seed_program = seed_program
         self._selector = selector
         self._other_selector = other_selector or selector
-        self._plateau = Plateau(self._config.search, parts.archive.events(campaign.id))
+        self._plateau = Plateau(self._config.search, parts.archive.events_of(campaign.id, PLATEAU))
         self._plateau_stop = False
         self._meter = meter
         self._observer = observer
@@ -88,6 +88,7 @@ class CampaignRunner:
         self._schedule = Decoupled(self._config.seed) if decoupled else None
         self._news: list[Json] = []  # what a selector gets to know, for the journal of the next choice
         self._open: list[Variant] = []
+        self._resumed: set[str] = set()
         self._busy: dict[int, str] = {}
         self._intervals: dict[str, Interval] = {}
         self._lost: set[str] = set()
@@ -129,6 +130,7 @@ class CampaignRunner:
             self._remember(variant)
             if variant.status in ("mutating", "pending") and not self._population.is_candidate(variant.step):
                 self._open.append(variant)
+                self._resumed.add(variant.id)
         self._guarded(self._seed_step)
         self._busy.clear()
         workers = [threading.Thread(target=self._work, name=f"worker-{i}") for i in range(self._config.search.workers)]
@@ -293,7 +295,7 @@ class CampaignRunner:
     def _mutate(self, variant: Variant) -> Variant:
         archive = self._archive
         parent = archive.variant(variant.parent or "")
-        recorded = recorded_mutation(archive, variant)
+        recorded = recorded_mutation(archive, variant) if variant.id in self._resumed else None
         if recorded is None:
             self._tell(variant, f"evidence of {parent.step}")
             left = max(self._target() - self._done(), 0)

@@ -13,6 +13,8 @@ from hyperagent.types import Evaluation, Json, ProgramTree, Variant
 
 ANCESTORS = 5
 ATTEMPTS = 8
+MOST_AT_WORK = 64
+"""Steps that can be without a result at the same time: the most workers of a campaign."""
 DIFF_CHARACTERS = 3000
 TRANSCRIPT_CHARACTERS = 2000
 
@@ -125,9 +127,12 @@ class EvidenceBuilder:
         archive = self._parts.archive
         words = dict.fromkeys(("evaluated", "screened_out", "raced_out", "pending"), "evaluated")
         rows: list[dict[str, Json]] = []
-        for child in archive.variants(parent.campaign):
-            if child.parent != parent.id or child.step >= before_step or child.status == "mutating":
+        tried = []
+        for child in archive.children(parent.id, before=before_step, most=ATTEMPTS + MOST_AT_WORK):
+            if child.campaign != parent.campaign or child.status == "mutating":
                 continue
+            tried.append(child)
+        for child in tried[-ATTEMPTS:]:
             diff = archive.diff(parent.commit, child.commit)[:DIFF_CHARACTERS] if child.commit else ""
             rows.append({"summary": child.summary[:300], "status": words.get(child.status, child.status), "diff": diff})
-        return rows[-ATTEMPTS:]
+        return rows

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from hyperagent.protocols import Archive
-from hyperagent.types import Event, ProgramTree, Variant
+from hyperagent.types import ProgramTree, Variant
 
 SESSION_STARTED = "session_started"
 MUTATION_STARTED = "mutation_started"
 
 
-def elapsed(events: Sequence[Event]) -> float:
-    """Wall-clock seconds of all sessions, each from its start to its last journalled event.
+def elapsed(archive: Archive, campaign: str) -> float:
+    """Wall-clock seconds of all sessions of a campaign, each from its start to its last journalled event.
 
     A session that was killed counts up to the last thing it wrote: nothing else of it is known.
     """
-    total, start, last = 0.0, None, 0.0
-    for event in events:
-        if event.kind == SESSION_STARTED:
-            if start is not None:
-                total += last - start
-            start = event.created
-        last = event.created
-    return total + (last - start if start is not None else 0.0)
+    starts = archive.events_of(campaign, SESSION_STARTED)
+    ends = [archive.last_event(campaign, after.sequence) for after in starts[1:]]
+    ends += [archive.last_event(campaign)] if starts else []
+    return sum(end.created - start.created for start, end in zip(starts, ends, strict=True) if end is not None)
 
 
 def record_mutation(
@@ -37,13 +32,13 @@ def record_mutation(
     data = json.dumps({path: content.decode() for path, content in evidence.items()}, sort_keys=True).encode()
     payload = {"variant": variant.id, "evidence": archive.put_blob(data), "iterations_left": iterations_left}
     payload |= {"model": model} if model else {}
-    archive.append_event(variant.campaign, MUTATION_STARTED, payload)
+    archive.append_event(variant.campaign, MUTATION_STARTED, payload, durable=False)  # no call has been paid yet
 
 
 def recorded_mutation(archive: Archive, variant: Variant) -> tuple[ProgramTree, int] | None:
     """Evidence files and iterations left as journalled, or None where the mutation never began."""
-    for event in archive.events(variant.campaign):
-        if event.kind == MUTATION_STARTED and event.payload["variant"] == variant.id:
+    for event in archive.events_of(variant.campaign, MUTATION_STARTED):
+        if event.payload["variant"] == variant.id:
             files = json.loads(archive.get_blob(event.payload["evidence"]))
             return {path: text.encode() for path, text in files.items()}, int(event.payload["iterations_left"])
     return None

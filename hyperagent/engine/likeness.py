@@ -146,14 +146,13 @@ class Likenesses:
         with self._lock:
             known, own = self._known(variant.campaign, but=variant.id), form(tree)
             known.setdefault(own, variant.id)
-        self._archive.append_event(variant.campaign, PROGRAM_FORM, {"variant": variant.id, "form": own})
+        self._archive.append_event(variant.campaign, PROGRAM_FORM, {"variant": variant.id, "form": own}, durable=False)
 
     def _known(self, campaign: str, but: str = "") -> dict[str, str]:
         if self._forms is None:
             journalled = {
                 event.payload["variant"]: event.payload["form"]
-                for event in self._archive.events(campaign)
-                if event.kind == PROGRAM_FORM
+                for event in self._archive.events_of(campaign, PROGRAM_FORM)
             }
             self._forms = {}
             for variant in self._archive.variants(campaign):

@@ -81,6 +81,6 @@ def mutation_temperature(archive: Archive, variant: Variant, base: float, config
     """
     if not config.plateau_steps or config.plateau_action != "temperature":
         return base
-    events = archive.events(variant.campaign)
-    met = sum(event.kind == PLATEAU and int(event.payload["step"]) <= variant.step for event in events)
+    events = archive.events_of(variant.campaign, PLATEAU)
+    met = sum(int(event.payload["step"]) <= variant.step for event in events)
     return min(HIGHEST_TEMPERATURE, base + met * config.plateau_temperature)

@@ -41,7 +41,7 @@ def origin_of(archive: Archive, variant: Variant, evaluation: Evaluation) -> Var
 
 
 def _reused(archive: Archive, variant: Variant, evaluation: Evaluation) -> str:
-    for event in archive.events(variant.campaign):
-        if event.kind == EVALUATION_REUSED and event.payload["evaluation"] == evaluation.id:
+    for event in archive.events_of(variant.campaign, EVALUATION_REUSED):
+        if event.payload["evaluation"] == evaluation.id:
             return str(event.payload["origin"])
     return ""

@@ -58,6 +58,18 @@ def _descendants(keep: int) -> dict[int, str]:
     return {pid: processes[pid][1] for pid in family - {me, keep} if pid in processes}
 
 
+def seems_childless(keep: int) -> bool:
+    """Whether the kernel lists no child of this process but ``keep``. A child that ends meanwhile can hide another."""
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", "rb") as file:
+                if set(map(int, file.read().split())) - {keep}:
+                    return False
+    except OSError:  # a kernel built without these lists, or a thread that has just ended
+        return False
+    return True
+
+
 def sweep(keep: int, note: Callable[[resource.struct_rusage], None] = lambda usage: None) -> bool:
     """Kill every process a run left behind, except the fork server ``keep``; True when none is left.
 

@@ -1,6 +1,7 @@
 """The runner's main loop: one ``open`` frame, then one answer for each ``run`` frame, until stdin ends.
 
-Before ``open`` a ``warm`` frame may come, which is answered when everything is loaded.
+Before ``open`` a ``warm`` frame may come, which is answered when everything is loaded. After a ``close`` frame another
+``open`` may come; only the process backend, which isolates nothing, lets a runner serve more than one job.
 
 Every answer carries the request's nonce: a program that finds the way to this process's stdout cannot forge one.
 """
@@ -52,7 +53,7 @@ class Runner:
         if "PYTHONPATH" in os.environ:  # packages of the benchmark, for the program's own children, too
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         if settings["model_socket"]:
-            url = f"http://127.0.0.1:{shim.start(settings['model_socket'], settings['port'])}/v1"
+            url = f"http://127.0.0.1:{_port_to(settings['model_socket'], settings['port'])}/v1"
             environment |= {"OPENAI_BASE_URL": url, "OPENAI_API_BASE": url, "OPENAI_API_KEY": "placeholder"}
         environment.update(settings["environment"])
         return environment
@@ -76,7 +77,8 @@ class Runner:
             **{name: self._paths[name] for name in ("program", "repo", "evidence")},
         }
         limit = self._settings["output_bytes"]
-        process = job.Process(self._zygote, self._zygote_pid, self._host, limit)
+        alone = self._settings.get("alone", True)
+        process = job.Process(self._zygote, self._zygote_pid, self._host, limit, alone)
         answer = process.run(json.dumps(payload).encode("ascii"), request["seconds"]).describe()
         transcript = trees.read_regular(chat, _TRANSCRIPT) or b""
         answer["transcript"] = transcript.decode("utf-8", "replace")
@@ -103,6 +105,20 @@ class Runner:
             trees.write(self._paths["repo"], self._subject)
             trees.write(self._paths["evidence"], self._evidence, read_only=True)
 
+    def close(self) -> None:
+        """Leave nothing of the job behind: its processes ended with its runs."""
+        guard.wipe(self._settings["base"])
+
+
+_PORTS: dict[str, int] = {}
+
+
+def _port_to(socket_path: str, port: int) -> int:
+    """A door that an earlier job of this runner had serves the next one, too: its forwarder never ends."""
+    if socket_path not in _PORTS:
+        _PORTS[socket_path] = shim.start(socket_path, port)
+    return _PORTS[socket_path]
+
 
 def _below(prefix: str, files: dict[str, bytes]) -> dict[str, bytes]:
     return {name.removeprefix(prefix): data for name, data in files.items() if name.startswith(prefix)}
@@ -118,6 +134,18 @@ def _take_streams() -> tuple[int, int]:
     return host_in, host_out
 
 
+def _serve(runner: Runner, host_in: int, host_out: int) -> None:
+    """Run after run, until the job is closed."""
+    while True:
+        request, body = wire.read_frame(host_in)
+        if request["kind"] == "close":
+            runner.close()
+            wire.write_frame(host_out, {"nonce": request["nonce"], "ready": True})
+            return
+        answer, body = runner.run(request, body)
+        wire.write_frame(host_out, {**answer, "nonce": request["nonce"]}, body)
+
+
 def main() -> None:
     """Serve until the host hangs up. Ends with code 1 when the program has broken what the next run would need."""
     guard.set_dumpable(False)
@@ -127,20 +155,20 @@ def main() -> None:
     host_in, host_out = _take_streams()
     server = zygote.start(close=(host_in, host_out))
     try:
-        settings, body = wire.read_frame(host_in)
-        while settings.get("kind") == "warm":  # waiting in a pool: nobody knows yet for which job
-            zygote.wait(server[1])
-            wire.write_frame(host_out, {"nonce": settings["nonce"], "ready": True})
-            settings, body = wire.read_frame(host_in)
-        runner = Runner(host_in, server, settings, body)
-        wire.write_frame(host_out, {"nonce": settings["nonce"], "ready": True})
         while True:
-            request, body = wire.read_frame(host_in)
-            answer, body = runner.run(request, body)
-            wire.write_frame(host_out, {**answer, "nonce": request["nonce"]}, body)
+            settings, body = wire.read_frame(host_in)
+            if settings.get("kind") == "warm":  # waiting in a pool: nobody knows yet for which job
+                zygote.wait(server[1])
+                wire.write_frame(host_out, {"nonce": settings["nonce"], "ready": True})
+                continue
+            runner = Runner(host_in, server, settings, body)
+            wire.write_frame(host_out, {"nonce": settings["nonce"], "ready": True})
+            _serve(runner, host_in, host_out)
     except (EOFError, BrokenPipeError, job.HostGone):
         return
     except (job.RunnerBroken, OSError) as error:
         sys.exit(f"runner: {error!r}")
     finally:
         guard.sweep(server[0])
+        os.kill(server[0], signal.SIGKILL)
+        os.waitpid(server[0], 0)  # so that what the runs used counts for whoever waits for this process

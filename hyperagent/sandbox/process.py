@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from hyperagent.errors import SandboxLost, SandboxUnavailable
 from hyperagent.sandbox import policy, reaper
 from hyperagent.sandbox.packages import installed
 from hyperagent.sandbox.session import FramedSession, OpenSessions
-from hyperagent.types import JobSpec, RunRequest, RunResult, SandboxInfo
+from hyperagent.types import JobSpec, Json, RunRequest, RunResult, SandboxInfo
 
 WARNING = (
     "the process backend isolates nothing: programs run as you, with your files and your network; "
@@ -37,10 +38,14 @@ class ProcessSandbox:
 
     Args:
         owner: Names the archive whose leftovers :meth:`reap` removes.
+        keep: Most idle runners that are kept for the next job; :meth:`reap` ends them.
     """
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, *, keep: int = 0) -> None:
         self._owner = owner
+        self._keep = keep
+        self._idle: list[_Runner] = []
+        self._guard = threading.Lock()
         self._packages: dict[tuple[str, ...], Path] = {}
         self._sessions = OpenSessions()
 
@@ -63,7 +68,11 @@ class ProcessSandbox:
         self._sessions.abort()
 
     def reap(self) -> int:
-        """Remove the folders of dead drivers; their runners ended by themselves when their stdin closed."""
+        """End idle runners; remove the folders of dead drivers, whose runners ended when their stdin closed."""
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for runner in idle:
+            runner.end()
         count = 0
         for marker in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/driver"):
             with contextlib.suppress(OSError, ValueError):
@@ -75,22 +84,59 @@ class ProcessSandbox:
 
     @contextmanager
     def session(self, spec: JobSpec) -> Iterator[FramedSession]:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        if spec.packages and spec.packages not in self._packages:
+            raise SandboxLost(f"the sandbox was not prepared for {', '.join(spec.packages)}", hint="call prepare()")
+        runner, whole = self._take(spec.packages), False
         try:
-            base = folder / "tmp"
-            base.mkdir()
-            (folder / "driver").write_text(f"{self._owner}\n{reaper.driver_name()}")
-            if spec.packages and spec.packages not in self._packages:
-                raise SandboxLost(f"the sandbox was not prepared for {', '.join(spec.packages)}", hint="call prepare()")
-            with ProcessTransport(folder, self._packages.get(spec.packages)) as transport:
-                session = ProcessSession(transport, spec, str(base))
-                socket = spec.model_directory / policy.MODEL_SOCKET if spec.model_directory else ""
-                settings = {"base": str(base), "shared_memory": "", "model_socket": str(socket), "port": 0}
-                session.open(spec, settings)
-                with self._sessions.during(session):
-                    yield session
+            session = ProcessSession(runner.transport, spec, runner.base)
+            session.open(spec, runner.settings(spec))
+            with self._sessions.during(session):
+                yield session
+            whole = bool(self._keep) and not spec.packages and session.close()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with self._guard:
+                kept = whole and len(self._idle) < self._keep
+                if kept:
+                    self._idle.append(runner)
+            if not kept:
+                runner.end()
+
+    def _take(self, packages: tuple[str, ...]) -> _Runner:
+        with self._guard:
+            while self._idle and not packages:
+                runner = self._idle.pop()
+                if runner.transport.is_alive():
+                    return runner
+                runner.end()
+        return _Runner(self._owner, self._packages.get(packages))
+
+
+class _Runner:
+    """A runner and its folder."""
+
+    def __init__(self, owner: str, packages: Path | None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self.base = str(self._folder / "tmp")
+        try:
+            (self._folder / "tmp").mkdir()
+            (self._folder / "driver").write_text(f"{owner}\n{reaper.driver_name()}")
+            self.transport = ProcessTransport(self._folder, packages)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def settings(self, spec: JobSpec) -> dict[str, Json]:
+        """Of its next job. The door to the model keeps its name, so that one forwarder serves all jobs."""
+        door = self._folder / "door"
+        door.unlink(missing_ok=True)
+        if spec.model_directory is not None:
+            door.symlink_to(spec.model_directory / policy.MODEL_SOCKET)
+        socket = str(door) if spec.model_directory is not None else ""
+        return {"base": self.base, "shared_memory": "", "model_socket": socket, "port": 0, "alone": False}
+
+    def end(self) -> None:
+        self.transport.__exit__()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class ProcessSession(FramedSession):
@@ -163,6 +209,9 @@ class ProcessTransport:
                 raise EOFError("the runner has ended")
             parts += part
         return bytes(parts)
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
 
     def abort(self) -> None:
         """Kill the runner's whole process group."""

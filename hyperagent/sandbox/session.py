@@ -144,6 +144,16 @@ class FramedSession:
                 hint="`hyperagent sandbox doctor` checks the engine and the image",
             ) from error
 
+    def close(self) -> bool:
+        """End the job but not the runner; True where it is as good as new."""
+        if self._broken or self._aborted:
+            return False
+        try:
+            self._exchange({"kind": "close"}, b"", time.monotonic() + GRACE_SECONDS)
+        except (OSError, EOFError, BrokenFrame):
+            return False
+        return not self._aborted
+
     def run(self, request: RunRequest) -> RunResult:
         if self._broken:
             return RunResult(status="killed", error=self._broken)

@@ -11,13 +11,21 @@ from pathlib import Path
 
 from hyperagent.errors import ArchiveDamaged, NotFoundError
 
-VERSION = 1
+VERSION = 2
 """The schema version of this release."""
+READABLE = 1
+"""The oldest version that can be read as it is: what came after it makes looking faster, not different."""
 
 Execute = Callable[[str], object]
 """Runs one SQL statement."""
 
-MIGRATIONS: Mapping[int, Callable[[Execute], None]] = {}
+
+def _index_children_and_kinds(execute: Execute) -> None:
+    execute("CREATE INDEX variant_by_parent ON variant (parent, step)")
+    execute("CREATE INDEX event_by_kind ON event (campaign, kind, sequence)")
+
+
+MIGRATIONS: Mapping[int, Callable[[Execute], None]] = {1: _index_children_and_kinds}
 """Version -> what turns a database of that version into one of the next."""
 
 
@@ -49,7 +57,7 @@ def check_version(version: int, file: Path, *, write: bool) -> None:
             f"{file} has schema version {version}, this release knows 1 to {VERSION}",
             hint="use the hyperagent release that made it, or name another archive with --archive",
         )
-    if version < VERSION and not write:
+    if version < READABLE and not write:
         raise ArchiveDamaged(
             f"{file} has the old schema version {version}",
             hint="bring it up to date by opening it for writing once, for example with `hyperagent resume`",
