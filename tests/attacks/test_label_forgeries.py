@@ -149,6 +149,11 @@ def outcome(sandbox: DockerSandbox, session: Session, pack: Pack, task: Task, co
 def test_no_forgery_scores_more_than_silence(sandbox: DockerSandbox, session: Session, pack: Pack, name: str) -> None:
     for task in pack.tasks("validation", 2):
         found = outcome(sandbox, session, pack, task, FORGERIES[name])
+        if name == "a frame into the runner" and found.status == "scored":
+            # It has answered after all, by the descriptor of its own answer: worth what that constant is worth.
+            assert found.prediction == json.dumps(pack.labels[0])
+            assert found.score == pack.grade(task, pack.labels[0]).score
+            continue
         assert (found.status, found.score) == ("agent_error", 0.0), found
 
 

@@ -175,7 +175,7 @@ def test_the_seed_program_stands_beside_it_and_is_not_run_twice(
         def __exit__(self, *details: object) -> None:
             return None
 
-    monkeypatch.setattr(wiring, "model_client", lambda config: Client())
+    monkeypatch.setattr(wiring, "model_client", lambda config, *rest: Client())
     words = ("--program", program(here / "p", SORTS), "--model", "test/m", "--limit", "3")
     answer = types("run", "mine", *words, "--json")
     assert answer["scorecard"]["measures"]["seed_program"]["kind"] == "control"

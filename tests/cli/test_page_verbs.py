@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -59,7 +61,10 @@ def test_report_where_nothing_can_be_written(home: Path, tmp_path: Path) -> None
 
 def test_ui_serves_until_it_is_ended(home: Path) -> None:
     command = [sys.executable, "-m", "hyperagent", "ui", "--archive", str(home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # Whoever runs these tests in the background has made them ignore Ctrl-C.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, preexec_fn=heard, **pipes) as process:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
