@@ -431,9 +431,6 @@ class Archive(CallRecorder, Protocol):
     def events_of(self, campaign: str, kind: str) -> Sequence[Event]:
         """Events of one kind."""
 
-    def last_event(self, campaign: str, before: int = 0) -> Event | None:
-        """The newest event, of those with a sequence number below ``before`` where that is not 0."""
-
     def calls(self, *, campaign: str = "", variant: str = "", job: str = "") -> Sequence[ModelCall]: ...
 
     def spend(self, campaign: str) -> Spend:

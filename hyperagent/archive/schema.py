@@ -76,12 +76,6 @@ class Transaction:
         query = select(table).where(table.c.campaign == campaign, table.c.sequence > after).order_by(table.c.sequence)
         return _rows(self._connection.execute(query))
 
-    def last_event(self, campaign: str, before: int) -> Row | None:
-        table = metadata.tables["event"]
-        query = select(table).where(table.c.campaign == campaign).order_by(table.c.sequence.desc()).limit(1)
-        rows = _rows(self._connection.execute(query.where(table.c.sequence < before) if before else query))
-        return rows[0] if rows else None
-
     def children(self, parent: str, before: int | None, most: int) -> list[Row]:
         """The last ``most`` (0 = all) variants of a parent, of steps below ``before``, by step."""
         table = metadata.tables["variant"]

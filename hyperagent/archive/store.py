@@ -292,12 +292,6 @@ class Store(EvaluationStore, CallStore, BulkReads, BundleStore, PulseReads):
             found = rows.find("event", campaign=find_campaign(rows, campaign)["id"], kind=kind, order="sequence")
         return [records.event(row) for row in found]
 
-    def last_event(self, campaign: str, before: int = 0) -> Event | None:
-        """The newest event of a campaign, of those with a sequence number below ``before`` where that is not 0."""
-        with self._database.read() as rows:
-            row = rows.last_event(find_campaign(rows, campaign)["id"], before)
-        return None if row is None else records.event(row)
-
     # -- health
 
     def recover(self) -> Sequence[str]:

@@ -91,7 +91,13 @@ def test_the_hidden_test_is_read_only_when_asked_and_every_reading_is_journalled
 
 
 def test_killed_and_resumed_it_loses_nothing_and_pays_nothing_twice(person: Person) -> None:
-    run = person.starts("run", "hyperagent.toml", "--name", "second", *person.settings("budget.variants=2", "seed=7"))
+    run = person.starts(
+        "run",
+        "hyperagent.toml",
+        "--name",
+        "second",
+        *person.settings("budget.variants=2", "seed=7", "search.reuse_evaluations=false"),
+    )
     try:
         _until_an_outcome_is_stored(person, run)
     finally:

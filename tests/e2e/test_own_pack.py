@@ -79,7 +79,7 @@ def test_a_program_is_run_on_it_shown_and_replayed(types: Types) -> None:
     assert answer["scorecard"]["measures"]["closeness"]["interval"]["estimate"] == 1.0
     assert answer["tasks"] == 8
     assert not any("ignores its input" in line for line in answer["scorecard"]["warnings"])
-    shown = types("show", answer["variant"]["id"], "--json")
+    shown = types("show", answer["variant"]["id"], "--metrics", "--json")
     assert shown["metrics"]["letters"]["measures"]["closeness"]["interval"]["n"] == 8
     assert types("replay", "run-letters/0", "--json")["reports"][0]["identical"]
 

@@ -52,9 +52,8 @@ class FakeArchive:
     def variants(self, name):
         return self.rows[name]
 
-    def events(self, name, after=0):
-        moments = {"session_started": 10.0, "variant_finished": 70.0, "test_read": 500.0}
-        return [Event(n, name, kind, {}, created, "") for n, (kind, created) in enumerate(moments.items())]
+    def sessions(self, name, kind):
+        return [(Event(0, name, kind, {}, 10.0, ""), 70.0)]
 
     def spend(self, name):
         return Spend(calls=1200, prompt_tokens=9000, completion_tokens=1000)
