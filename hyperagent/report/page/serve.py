@@ -115,9 +115,13 @@ class PageServer:
                     self._made.pop(next(iter(self._made)))
             return known[1]
 
-    def changes(self, campaign: str) -> Iterator[int | None]:
-        """A mark whenever it has changed; None where the reader should be asked whether it is still there."""
-        last, said = self.mark(campaign), time.monotonic()
+    def changes(self, campaign: str, last: int) -> Iterator[int | None]:
+        """A mark whenever it has changed; None where the reader should be asked whether it is still there.
+
+        Args:
+            last: The mark from which changes are told: read before the reader hears anything, so that none is missed.
+        """
+        said = time.monotonic()
         while not self.closing.wait(self.poll):
             mark = self.mark(campaign)
             if mark != last:
@@ -184,15 +188,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, campaign: str) -> None:
         """Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
-        self.server_of.mark(campaign)
+        mark = self.server_of.mark(campaign)
         if not self.server_of.streams.acquire(blocking=False):
             return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_STREAMS} live pages are open")
         try:
             self.close_connection = True
             self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream", "Connection": "close"})
             self.wfile.write(b"retry: 2000\n\n")
-            for mark in self.server_of.changes(campaign):
-                self.wfile.write(b": still here\n\n" if mark is None else b"event: changed\ndata: %d\n\n" % mark)
+            for changed in self.server_of.changes(campaign, mark):
+                self.wfile.write(b": still here\n\n" if changed is None else b"event: changed\ndata: %d\n\n" % changed)
         finally:
             self.server_of.streams.release()
 
